@@ -18,8 +18,8 @@ while read -r file; do
     printf 'SKIP:%s\t %s\n' "$reason" "${file#tests/}"
 done < <(find tests/{api,ctx,decode,differential,emulate,patch,platform,signals} -name '*.c' \
     ! -path 'tests/platform/i386/*' ! -path 'tests/platform/windows/*' \
-    ! -path 'tests/platform/states/*' ! -path 'tests/platform/darwin/*' \
-    ! -path 'tests/platform/freebsd/*' |
+    ! -path 'tests/platform/darwin/*' ! -path 'tests/platform/freebsd/*' \
+    ! -path 'tests/platform/ports/*' ! -path 'tests/platform/states/*' |
     sort) >"${TMPDIR:-/tmp}/left_out.$$"
 sort "${TMPDIR:-/tmp}/left_out.$$" | awk -F'\t' '
     /^SKIP/ { count[$1]++; names[$1] = names[$1] $2; next }

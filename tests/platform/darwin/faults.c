@@ -4,7 +4,7 @@
 #error "faults.c is specific to macOS on x86-64"
 #endif
 
-#include "fixture.h"
+#include "tests/platform/ports/fixture.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -18,21 +18,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static struct segue_regs told;
-static struct segue_event event_told;
-static const char *volatile stack_of_policy;
-
-static enum segue_verdict note(void *context, const struct segue_event *event)
-{
-    char here;
-    (void)context;
-    told = *event->regs;
-    event_told = *event;
-    stack_of_policy = &here;
-    asked++;
-    return SEGUE_STEP;
-}
-
 static enum segue_verdict pass(void *context, const struct segue_event *event)
 {
     (void)context;
@@ -41,15 +26,9 @@ static enum segue_verdict pass(void *context, const struct segue_event *event)
     return SEGUE_PASS;
 }
 
-/* What another view of the memory shows. */
-static uint8_t *alias(void)
-{
-    return segue_mapping_window(&mapping).alias;
-}
-
 static void policy_sees_the_access_and_the_registers(void **state)
 {
-    volatile uint8_t *page = (volatile uint8_t *)begin(note);
+    volatile uint8_t *page = begin_filled(note);
     uint64_t value = 0x1122334455667788, flags;
     (void)state;
     errno = 77;
@@ -60,18 +39,18 @@ static void policy_sees_the_access_and_the_registers(void **state)
     assert_int_equal(value, 0x1110);
     assert_int_equal(errno, 77);
     assert_int_equal(asked, 1);
-    assert_int_equal(told.rax, 0x1122334455667788);
-    assert_int_equal(told.rbx, (uintptr_t)page);
-    assert_true(told.rflags & 1);
-    assert_int_equal(event_told.address, (uintptr_t)page + 16);
-    assert_int_equal(event_told.size, 2);
-    assert_int_equal(event_told.direction, SEGUE_READ);
+    assert_int_equal(shown.rax, 0x1122334455667788);
+    assert_int_equal(shown.rbx, (uintptr_t)page);
+    assert_true(shown.rflags & 1);
+    assert_int_equal(shown_event.address, (uintptr_t)page + 16);
+    assert_int_equal(shown_event.size, 2);
+    assert_int_equal(shown_event.direction, SEGUE_READ);
     end();
 }
 
 static void each_engine_steps(void **state)
 {
-    volatile uint8_t *page = (volatile uint8_t *)begin(note);
+    volatile uint8_t *page = begin_filled(note);
     uint64_t old = 5, popped = 0, count = 24;
     uint32_t sum[4] = {1, 2, 3, 4};
     double number = 0;
@@ -124,7 +103,7 @@ static void upper_halves_are_in_the_state(void **state)
     (void)state;
     skip_if(has("avx2") ? NULL : "the processor has no AVX2");
     skip_if(has_smaller_frame() ? "the frame does not have all that the processor has" : NULL);
-    volatile uint8_t *page = (volatile uint8_t *)begin(note);
+    volatile uint8_t *page = begin_filled(note);
     for (unsigned i = 0; i < 32; i++)
         before[i] = (uint8_t)(0xa0 + i);
     __asm__ volatile("vmovdqu (%0), %%ymm14\n\tvmovdqu 256(%1), %%ymm5\n\tvpaddb %%ymm5, %%ymm5, %%ymm6\n\t"
@@ -147,7 +126,7 @@ static void registers_of_avx512_are_in_the_state(void **state)
     uint64_t mask = 0;
     (void)state;
     skip_if(has("avx512") && !has_smaller_frame() ? NULL : "the frame has no AVX-512 state");
-    volatile uint8_t *page = (volatile uint8_t *)begin(note);
+    volatile uint8_t *page = begin_filled(note);
     for (unsigned i = 0; i < 64; i++)
         before[i] = (uint8_t)(0x55 + i);
     __asm__ volatile(
@@ -204,7 +183,7 @@ static void previous_handler_gets_the_systems_frame(void **state)
     (void)state;
     sigaddset(&action.sa_mask, SIGUSR1);
     sigaction(SIGBUS, &action, &before);
-    volatile uint8_t *page = (volatile uint8_t *)begin(pass);
+    volatile uint8_t *page = begin_filled(pass);
     handled = 0;
     assert_int_equal(load_byte(page + 5, vector), 99);
     assert_int_equal(handled, SIGBUS);
@@ -233,7 +212,7 @@ static void previous_handler_gets_the_fault_of_the_step(void **state)
     (void)state;
     for (unsigned i = 0; i < 2; i++)
         sigaction(numbers[i], &action, &before[i]);
-    volatile uint8_t *page = (volatile uint8_t *)begin(note);
+    volatile uint8_t *page = begin_filled(note);
     memset(alias() + 24, 0, 4);
     handled = 0;
     /* It has two bytes. */
@@ -241,7 +220,7 @@ static void previous_handler_gets_the_fault_of_the_step(void **state)
     assert_int_equal(dividend, 99);
     assert_int_equal(handled, is_by_port() ? SIGBUS : SIGFPE);
     assert_int_equal(handled_code, is_by_port() ? BUS_ADRERR : FPE_INTDIV);
-    assert_int_equal(handled_address, is_by_port() ? (uintptr_t)page + 24 : told.rip);
+    assert_int_equal(handled_address, is_by_port() ? (uintptr_t)page + 24 : shown.rip);
     end();
     for (unsigned i = 0; i < 2; i++)
         sigaction(numbers[i], &before[i], NULL);
@@ -261,7 +240,7 @@ static void sent_signals_go_to_the_previous_handler(void **state)
     struct sigaction action = {.sa_handler = count}, before;
     (void)state;
     sigaction(SIGBUS, &action, &before);
-    volatile uint8_t *page = (volatile uint8_t *)begin(note);
+    volatile uint8_t *page = begin_filled(note);
     (void)page[3];
     assert_int_equal(asked, 1);
     counted = 0;
@@ -366,7 +345,7 @@ static void handler_runs_on_the_alternate_stack(void **state)
     stack_t stack;
     (void)state;
     skip_if(is_by_port() ? "a port's faults are served on the thread's own stack" : NULL);
-    volatile uint8_t *page = (volatile uint8_t *)begin(note);
+    volatile uint8_t *page = begin_filled(note);
     (void)page[0];
     assert_int_equal(sigaltstack(NULL, &stack), 0);
     assert_false(stack.ss_flags & (SS_ONSTACK | SS_DISABLE));
@@ -391,7 +370,7 @@ static enum segue_verdict read_another(void *context, const struct segue_event *
 static void policy_may_fault_itself(void **state)
 {
     struct segue_mapping inner;
-    volatile uint8_t *page = (volatile uint8_t *)begin(read_another);
+    volatile uint8_t *page = begin_filled(read_another);
     (void)state;
     assert_int_equal(segue_mapping_create(NULL, PAGE, &inner), SEGUE_OK);
     struct segue_region region = {.window = segue_mapping_window(&inner)};
@@ -425,7 +404,7 @@ static void threads_fault_at_once(void **state)
     pthread_t threads[THREADS];
     void *failed;
     (void)state;
-    begin(NULL);
+    begin_filled(NULL);
     memset(alias(), 0, 8);
     for (uintptr_t i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, add, (void *)i), 0);
@@ -483,7 +462,7 @@ static void fault_in_flow(void *data)
 
 static void contexts_fault_on_their_own_stacks(void **state)
 {
-    volatile uint8_t *page = (volatile uint8_t *)begin(note);
+    volatile uint8_t *page = begin_filled(note);
     struct segue_stack stack = {.base = flow_stack, .size = sizeof flow_stack};
     (void)state;
     steps_of_flow = 0;
@@ -491,7 +470,7 @@ static void contexts_fault_on_their_own_stacks(void **state)
     for (unsigned i = 0; i < 3; i++)
         segue_context_swap(&parent, &flow);
     assert_int_equal(steps_of_flow, 1 + 2 + 3);
-    assert_true((uintptr_t)told.rsp - (uintptr_t)flow_stack < sizeof flow_stack);
+    assert_true((uintptr_t)shown.rsp - (uintptr_t)flow_stack < sizeof flow_stack);
     end();
 }
 
@@ -522,7 +501,7 @@ static enum segue_verdict scan(void *context, const struct segue_event *event)
  * copy of the former. */
 static void collector_finds_a_faulting_threads_references(void **state)
 {
-    volatile uint8_t *page = (volatile uint8_t *)begin(scan);
+    volatile uint8_t *page = begin_filled(scan);
     uint64_t words[2] = {1, 0x123456789abc};
     (void)state;
     wanted = words[1];
@@ -570,7 +549,7 @@ static void read_in_child(void)
 static void child_has_regions_and_engines(void **state)
 {
     (void)state;
-    begin(note);
+    begin_filled(note);
     read_in_child();
     assert_int_equal(ends_by(read_in_child), 0);
     read_in_child();

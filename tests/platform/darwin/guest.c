@@ -5,7 +5,7 @@
 #error "guest.c is specific to macOS on x86-64"
 #endif
 
-#include "fixture.h"
+#include "tests/platform/ports/fixture.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -203,22 +203,17 @@ static void faults_end_the_run_with_their_report(void **state)
 
 /* ---- with the library's handler ---- */
 
-static struct segue_regs told;
-
-static enum segue_verdict note(void *context, const struct segue_event *event)
+static enum segue_verdict note_with_errno(void *context, const struct segue_event *event)
 {
-    (void)context;
-    told = *event->regs;
-    asked++;
     /* With the host's base. */
     errno = 5;
-    return SEGUE_STEP;
+    return note(context, event);
 }
 
 static void regions_serve_guests(void **state)
 {
     struct segue_guest guest;
-    volatile uint64_t *page = begin(note);
+    volatile uint64_t *page = begin_filled(note_with_errno);
     (void)state;
     make(&guest, guest_stack, 7);
     guest.general.rbx = AT(page);
@@ -228,8 +223,8 @@ static void regions_serve_guests(void **state)
     assert_int_equal(guest.general.rax, UINT64_C(0x0706050403020100));
     assert_int_equal(((uint8_t *)guest.xstate.area)[160 + 5 * 16], 16);
     assert_int_equal(((uint32_t *)mapping.alias)[8], UINT32_C(0x23222120) + 3);
-    assert_int_equal(told.gs_base, AT(block));
-    assert_int_equal(told.fs_base, 0);
+    assert_int_equal(shown.gs_base, AT(block));
+    assert_int_equal(shown.fs_base, 0);
     /* What is in no region ends the run. */
     guest.general.rbx = 24;
     enter(&guest, guest_reads);
@@ -245,7 +240,7 @@ static void fs_becomes_gs_at_the_fault(void **state)
     struct segue_guest guest;
     struct segue_counters before, after;
     (void)state;
-    begin(note);
+    begin_filled(note_with_errno);
     assert_int_equal(segue_feature_check(SEGUE_FEATURE_SEGMENT), SEGUE_OK);
     make(&guest, guest_stack, 0);
     /* Without it the access is a fault, at the operand's own address. */
@@ -371,13 +366,13 @@ static void threads_run_guests_at_once(void **state)
 }
 
 /* A suspended thread that runs a guest is shown as the guest. */
-static struct segue_guest shown;
+static struct segue_guest spinning;
 static void *run_shown(void *argument)
 {
     const stack_t signal_stack = {.ss_sp = malloc(STACK_SIZE), .ss_size = STACK_SIZE}, none = {.ss_flags = SS_DISABLE};
     sigaltstack(&signal_stack, NULL);
-    shown.general.rip = AT(guest_spins);
-    uintptr_t status = segue_guest_enter(&shown);
+    spinning.general.rip = AT(guest_spins);
+    uintptr_t status = segue_guest_enter(&spinning);
     sigaltstack(&none, NULL);
     free(signal_stack.ss_sp);
     (void)argument;
@@ -390,8 +385,8 @@ static void suspended_guest_is_shown(void **state)
     void *status;
     (void)state;
     guest_go_on = 0;
-    make(&shown, guest_stack, 7);
-    shown.general.r13 = 0x5e60e;
+    make(&spinning, guest_stack, 7);
+    spinning.general.r13 = 0x5e60e;
     assert_int_equal(segue_suspend_install(NULL), SEGUE_OK);
     assert_int_equal(pthread_create(&thread, NULL, run_shown, NULL), 0);
     struct segue_suspension suspension = {.thread = pthread_mach_thread_np(thread)};
@@ -405,9 +400,9 @@ static void suspended_guest_is_shown(void **state)
     guest_go_on = 1;
     pthread_join(thread, &status);
     assert_int_equal((uintptr_t)status, SEGUE_OK);
-    assert_int_equal(shown.trap_num, SEGUE_GUEST_CALLED);
+    assert_int_equal(spinning.trap_num, SEGUE_GUEST_CALLED);
     assert_int_equal(segue_suspend_uninstall(), SEGUE_OK);
-    assert_int_equal(segue_guest_free(&shown), SEGUE_OK);
+    assert_int_equal(segue_guest_free(&spinning), SEGUE_OK);
 }
 
 int main(void)

@@ -4,7 +4,7 @@
 #error "port.c is specific to macOS on x86-64"
 #endif
 
-#include "fixture.h"
+#include "tests/platform/ports/fixture.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -178,7 +178,7 @@ static void port_before_gets_what_it_wants(void **state)
     (void)state;
     for (unsigned i = 0; i < sizeof behaviors / sizeof *behaviors; i++) {
         set_task_port(other, behaviors[i]);
-        volatile uint8_t *page = (volatile uint8_t *)begin(pass);
+        volatile uint8_t *page = begin_filled(pass);
         const uint64_t address = (uint64_t)(uintptr_t)page + 9;
         const bool is_short = !(behaviors[i] & MACH_EXCEPTION_CODES);
         assert_int_equal(load_byte(page + 9), 99);
@@ -236,7 +236,7 @@ static void handlers_of_signals_get_what_ports_refuse(void **state)
         set_task_port(with_port ? other : MACH_PORT_NULL,
                       with_port == 1 ? EXCEPTION_DEFAULT : EXCEPTION_STATE_IDENTITY | MACH_EXCEPTION_CODES);
         refuses = true;
-        volatile uint8_t *page = (volatile uint8_t *)begin(pass);
+        volatile uint8_t *page = begin_filled(pass);
         assert_int_equal(load_byte(page + 5), 77);
         assert_int_equal(handled, SIGBUS);
         assert_int_equal(handled_address, (uintptr_t)page + 5);
@@ -259,7 +259,7 @@ static void handlers_of_signals_get_what_ports_refuse(void **state)
 static void threads_own_port_comes_first(void **state)
 {
     const mach_port_t self = mach_thread_self();
-    volatile uint8_t *page = (volatile uint8_t *)begin(step);
+    volatile uint8_t *page = begin_filled(step);
     (void)state;
     assert_int_equal(thread_set_exception_ports(self, EXC_MASK_BAD_ACCESS, other,
                                                 (exception_behavior_t)(EXCEPTION_STATE_IDENTITY | MACH_EXCEPTION_CODES),
@@ -343,7 +343,7 @@ static void closed_stack_is_left_to_others(void **state)
     (void)state;
     sigaction(SIGBUS, &action, &before);
     assert_int_equal(sigaltstack(&stack, NULL), 0);
-    volatile uint8_t *page = (volatile uint8_t *)begin(step);
+    volatile uint8_t *page = begin_filled(step);
     assert_int_equal(load_without_stack(page + 5, closed + 8 * PAGE), 77);
     assert_int_equal(asked, 0);
     assert_int_equal(load_byte(page + 5), 5);

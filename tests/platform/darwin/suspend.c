@@ -4,7 +4,7 @@
 #error "suspend.c is specific to macOS on x86-64"
 #endif
 
-#include "fixture.h"
+#include "tests/platform/ports/fixture.h"
 
 #include <pthread.h>
 #include <segue/suspend.h>
@@ -135,7 +135,7 @@ static void *access_once(void *argument)
 
 static void thread_in_a_policy_is_shown_as_the_program(void **state)
 {
-    volatile uint64_t *cell = begin(wait_in_the_policy);
+    volatile uint64_t *cell = begin_filled(wait_in_the_policy);
     (void)state;
     assert_int_equal(segue_suspend_install(NULL), SEGUE_OK);
     pthread_t thread = begin_thread(access_once, (void *)(uintptr_t)cell);
@@ -184,7 +184,7 @@ static void *access_much(void *argument)
 /* No step is seen half done, and none is lost or done twice. */
 static void thread_is_stopped_between_steps(void **state)
 {
-    volatile uint64_t *cell = begin(step);
+    volatile uint64_t *cell = begin_filled(step);
     const volatile uint64_t *alias = mapping.alias;
     const uint64_t first = alias[2];
     unsigned inside = 0, suspensions = 0;

@@ -19,21 +19,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-static struct segue_regs told;
-static struct segue_event event_told;
 static struct segue_fault fault_told;
-static const char *volatile stack_of_policy;
-
-static enum segue_verdict note(void *context, const struct segue_event *event)
-{
-    char here;
-    (void)context;
-    told = *event->regs;
-    event_told = *event;
-    stack_of_policy = &here;
-    asked++;
-    return SEGUE_STEP;
-}
 
 static enum segue_verdict pass(void *context, const struct segue_event *event)
 {
@@ -45,7 +31,7 @@ static enum segue_verdict pass(void *context, const struct segue_event *event)
 
 static void policy_sees_the_access_and_the_registers(void **state)
 {
-    volatile uint8_t *page = begin(note);
+    volatile uint8_t *page = begin_filled(note);
     uintptr_t value = 0x11223344;
     (void)state;
     errno = 77;
@@ -53,18 +39,18 @@ static void policy_sees_the_access_and_the_registers(void **state)
     assert_int_equal(value, 0x1110);
     assert_int_equal(errno, 77);
     assert_int_equal(asked, 1);
-    assert_int_equal(told.rax, 0x11223344);
-    assert_int_equal(told.rbx, (uintptr_t)page);
-    assert_true(told.rflags & 1);
-    assert_int_equal(event_told.address, (uintptr_t)page + 16);
-    assert_int_equal(event_told.size, 2);
-    assert_int_equal(event_told.direction, SEGUE_READ);
+    assert_int_equal(shown.rax, 0x11223344);
+    assert_int_equal(shown.rbx, (uintptr_t)page);
+    assert_true(shown.rflags & 1);
+    assert_int_equal(shown_event.address, (uintptr_t)page + 16);
+    assert_int_equal(shown_event.size, 2);
+    assert_int_equal(shown_event.direction, SEGUE_READ);
     end();
 }
 
 static void each_engine_steps(void **state)
 {
-    volatile uint8_t *page = begin(note);
+    volatile uint8_t *page = begin_filled(note);
     uintptr_t old = 5, popped = 0, count = 24;
     uint32_t sum[4] = {1, 2, 3, 4};
     double number = 0;
@@ -117,7 +103,7 @@ static void upper_halves_are_in_the_second_part(void **state)
     uint8_t before[32], loaded[32], after[32];
     (void)state;
     skip_if(has("avx2") ? NULL : "the processor has no AVX2");
-    volatile uint8_t *page = begin(note);
+    volatile uint8_t *page = begin_filled(note);
     for (unsigned i = 0; i < 32; i++)
         before[i] = (uint8_t)(0xa0 + i);
     __asm__ volatile("vmovdqu (%0), %%ymm7\n\tvmovdqu 256(%1), %%ymm5\n\tvpaddb %%ymm5, %%ymm5, %%ymm6\n\t"
@@ -141,7 +127,7 @@ static void registers_of_avx512_are_in_the_second_part(void **state)
     uint64_t mask = 0;
     (void)state;
     skip_if(has("avx512") ? NULL : "the processor has no AVX-512");
-    volatile uint8_t *page = begin(note);
+    volatile uint8_t *page = begin_filled(note);
     for (unsigned i = 0; i < 64; i++)
         before[i] = (uint8_t)(0x55 + i);
     __asm__ volatile("vmovdqu64 (%1), %%zmm29\n\tmovl $0x5aa5, %%eax\n\tkmovw %%eax, %%k3\n\t"
@@ -165,7 +151,7 @@ static void step_loads_a_state_that_nobody_owned(void **state)
 {
     static _Alignas(64) uint8_t initial[8192];
     uint32_t loaded[4] = {0}, low = UINT32_MAX;
-    volatile uint8_t *page = begin(note);
+    volatile uint8_t *page = begin_filled(note);
     (void)state;
     memcpy(initial + 24, (uint32_t[]){0x1f80}, 4);
     __asm__ volatile("xrstor (%1)\n\tmovdqu 64(%2), %%xmm3\n\tmovdqu %%xmm3, (%3)"
@@ -255,7 +241,7 @@ static void previous_handler_gets_the_systems_frame(void **state)
     (void)state;
     sigaddset(&action.sa_mask, SIGUSR1);
     sigaction(number, &action, &before);
-    volatile uint8_t *page = begin(pass);
+    volatile uint8_t *page = begin_filled(pass);
     handled = 0;
     assert_int_equal(load_byte(page + 5, vector), 99);
     assert_int_equal(handled, number);
@@ -296,7 +282,7 @@ static void sent_signals_go_to_the_previous_handler(void **state)
     struct sigaction action = {.sa_handler = (void (*)(int))(uintptr_t)count}, before;
     (void)state;
     sigaction(number, &action, &before);
-    volatile uint8_t *page = begin(note);
+    volatile uint8_t *page = begin_filled(note);
     (void)page[3];
     assert_int_equal(asked, 1);
     counted = 0;
@@ -391,7 +377,7 @@ static void handler_runs_on_the_alternate_stack(void **state)
 {
     stack_t stack;
     (void)state;
-    volatile uint8_t *page = begin(note);
+    volatile uint8_t *page = begin_filled(note);
     (void)page[0];
     assert_int_equal(sigaltstack(NULL, &stack), 0);
     assert_false(stack.ss_flags & (SS_ONSTACK | SS_DISABLE));
@@ -415,7 +401,7 @@ static enum segue_verdict read_another(void *context, const struct segue_event *
 static void policy_may_fault_itself(void **state)
 {
     struct segue_mapping inner;
-    volatile uint8_t *page = begin(read_another);
+    volatile uint8_t *page = begin_filled(read_another);
     (void)state;
     assert_int_equal(segue_mapping_create(NULL, PAGE, &inner), SEGUE_OK);
     struct segue_region region = {.window = segue_mapping_window(&inner)};
@@ -449,7 +435,7 @@ static void threads_fault_at_once(void **state)
     pthread_t threads[THREADS];
     void *failed;
     (void)state;
-    begin(NULL);
+    begin_filled(NULL);
     memset(alias(), 0, 8);
     for (uintptr_t i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, add, (void *)i), 0);
@@ -515,7 +501,7 @@ static void *leave_a_policy(void *page)
 static void removal_looks_at_a_thread_that_left_a_policy(void **state)
 {
     pthread_t thread;
-    volatile uint8_t *page = begin(leave);
+    volatile uint8_t *page = begin_filled(leave);
     (void)state;
     left = may_end = 0;
     assert_int_equal(pthread_create(&thread, NULL, leave_a_policy, (void *)(uintptr_t)page), 0);
@@ -538,7 +524,7 @@ static void held_real_time_signals_are_as_before(void **state)
     sigaddset(&wanted, SIGRTMIN + 5);
     sigaddset(&wanted, SIGUSR2);
     pthread_sigmask(SIG_SETMASK, &wanted, NULL);
-    volatile uint8_t *page = begin(note);
+    volatile uint8_t *page = begin_filled(note);
     (void)page[1];
     end();
     pthread_sigmask(SIG_BLOCK, NULL, &mask);
@@ -564,7 +550,7 @@ static void fault_in_flow(void *data)
 
 static void contexts_fault_on_their_own_stacks(void **state)
 {
-    volatile uint8_t *page = begin(note);
+    volatile uint8_t *page = begin_filled(note);
     struct segue_stack stack = {.base = flow_stack, .size = sizeof flow_stack};
     (void)state;
     steps_of_flow = 0;
@@ -572,7 +558,7 @@ static void contexts_fault_on_their_own_stacks(void **state)
     for (unsigned i = 0; i < 3; i++)
         segue_context_swap(&parent, &flow);
     assert_int_equal(steps_of_flow, 1 + 2 + 3);
-    assert_true((uintptr_t)told.rsp - (uintptr_t)flow_stack < sizeof flow_stack);
+    assert_true((uintptr_t)shown.rsp - (uintptr_t)flow_stack < sizeof flow_stack);
     end();
 }
 
@@ -601,7 +587,7 @@ static enum segue_verdict scan(void *context, const struct segue_event *event)
 
 static void collector_finds_a_faulting_threads_references(void **state)
 {
-    volatile uint8_t *page = begin(scan);
+    volatile uint8_t *page = begin_filled(scan);
     uintptr_t words[4] = {1, 2, 3, 0x12345678};
     (void)state;
     wanted = words[3];
@@ -649,7 +635,7 @@ static void read_in_child(void)
 static void child_has_regions_and_engines(void **state)
 {
     (void)state;
-    begin(note);
+    begin_filled(note);
     read_in_child();
     assert_int_equal(ends_by(read_in_child), 0);
     read_in_child();

@@ -139,7 +139,7 @@ static void *access_once(void *argument)
 
 static void thread_in_a_policy_is_shown_as_the_program(void **state)
 {
-    volatile uint8_t *cell = begin(wait_in_the_policy);
+    volatile uint8_t *cell = begin_filled(wait_in_the_policy);
     (void)state;
     assert_int_equal(segue_suspend_install(NULL), SEGUE_OK);
     pthread_t thread = begin_thread(access_once, (void *)(uintptr_t)cell);
@@ -188,7 +188,7 @@ static void *access_much(void *argument)
 /* No step is seen half done, and none is lost or done twice. */
 static void thread_is_stopped_between_steps(void **state)
 {
-    volatile uint8_t *cell = begin(step);
+    volatile uint8_t *cell = begin_filled(step);
     const volatile uint32_t *words = (const volatile uint32_t *)(uintptr_t)alias();
     const uint32_t first = words[4];
     unsigned inside = 0, suspensions = 0;

@@ -163,8 +163,8 @@ static void it_stands_before_or_behind_the_library(void **state)
     assert_int_equal(segue_install(NULL), SEGUE_OK);
     struct segue_mapping second;
     assert_int_equal(segue_mapping_create(NULL, PAGE, &second), SEGUE_OK);
-    region = (struct segue_region){.window = segue_mapping_window(&second), .policy = note};
-    assert_int_equal(segue_region_add(&region), SEGUE_OK);
+    page_region = (struct segue_region){.window = segue_mapping_window(&second), .policy = note};
+    assert_int_equal(segue_region_add(&page_region), SEGUE_OK);
     assert_int_equal(segue_mapping_protect(&second, 0, PAGE, 0), SEGUE_OK);
     *(volatile uint64_t *)second.memory = 7;
     assert_int_equal(asked, 1);

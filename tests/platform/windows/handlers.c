@@ -320,7 +320,7 @@ static void region_is_removed_while_threads_fault(void **state)
         Sleep(1);
         assert_int_equal(segue_mapping_protect(&mapping, 0, PAGE, SEGUE_READ | SEGUE_WRITE), SEGUE_OK);
         assert_int_equal(segue_region_remove(mapping.memory), SEGUE_OK);
-        assert_int_equal(segue_region_add(&region), SEGUE_OK);
+        assert_int_equal(segue_region_add(&page_region), SEGUE_OK);
         assert_int_equal(segue_mapping_protect(&mapping, 0, PAGE, 0), SEGUE_OK);
     }
     assert_int_equal(WaitForMultipleObjects(THREADS, threads, TRUE, 120000), WAIT_OBJECT_0);
