@@ -3,7 +3,6 @@
  * thread-local storage keep to bare system calls. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <segue/linux.h>
@@ -24,16 +23,14 @@
 
 #include <cmocka.h>
 
+#include "ctx_clone_fixture.h"
 #include "platform/frame/frame.h"
 #include "platform/linux/call_x86_64.h"
 #include "tests/ctx/ctx_state.h"
 
 #define STACK_SIZE 65536
 #define COUNT(array) (sizeof(array) / sizeof *(array))
-#define THREAD_FLAGS (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
 
-typedef long child_function(void *argument);
-long trap_clone(const struct segue_clone *request, child_function *function, void *argument);
 long trap_clone_state(const struct segue_clone *request);
 extern const char trap_state_instruction[];
 
@@ -43,30 +40,22 @@ static struct segue_regs told;
 static unsigned char told_area[AREA_SIZE] __attribute__((aligned(64)));
 static bool fill_state;
 
-static void emulate_clone(int number, siginfo_t *info, void *ucontext)
+/* The child dumps its state, or has one that is known. */
+static void set_state(void *ucontext)
 {
     struct segue_regs regs;
     struct segue_xstate xstate;
-    (void)number, (void)info;
     frame_get_registers(ucontext, &regs);
-    const struct segue_clone *request = (const struct segue_clone *)(uintptr_t)regs.rdi;
-    bool dump = regs.rip == (uint64_t)(uintptr_t)trap_state_instruction;
-    regs.rip += 2;
-    struct segue_regs before = regs;
-    if (dump)
+    if (regs.rip == (uint64_t)(uintptr_t)trap_state_instruction + 2)
         regs.rip = (uint64_t)(uintptr_t)state_dump;
-    frame_set_registers(ucontext, &regs);
     if (fill_state) {
         frame_get_xstate(ucontext, &xstate);
         state_fill_xstate(&xstate);
         memcpy(told_area, xstate.area, xstate.size);
         state_fill_regs(&regs);
-        frame_set_registers(ucontext, &regs);
         told = regs;
     }
-    long result = segue_clone(ucontext, request);
-    before.rax = (uint64_t)result;
-    frame_set_registers(ucontext, &before);
+    frame_set_registers(ucontext, &regs);
 }
 
 static _Alignas(16) char stacks[2][STACK_SIZE];
@@ -79,11 +68,11 @@ static uint64_t top(unsigned number)
 /* Each test begins with it: cmocka has handlers of its own for the time of a test. */
 static void begin(int stack_flags)
 {
-    static char alternate[65536];
-    struct sigaction action = {.sa_sigaction = emulate_clone, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-    stack_t stack = {.ss_sp = alternate, .ss_size = sizeof alternate, .ss_flags = stack_flags};
+    stack_t stack = {
+        .ss_sp = fixture_alternate_stack, .ss_size = sizeof fixture_alternate_stack, .ss_flags = stack_flags};
+    fixture_handle(true);
     sigaltstack(&stack, NULL);
-    sigaction(SIGILL, &action, NULL);
+    fixture_before = set_state;
     fill_state = false;
 }
 
@@ -93,30 +82,19 @@ static int tid_word;
 
 static void wait_for_end_of_thread(void)
 {
-    for (;;) {
-        int value = __atomic_load_n(&tid_word, __ATOMIC_ACQUIRE);
-        if (value == 0)
-            return;
-        syscall(SYS_futex, &tid_word, FUTEX_WAIT, value, NULL, NULL, 0);
-    }
+    fixture_wait(&tid_word);
 }
 
 static int wait_for_process(long number)
 {
-    int status = -1;
-    assert_int_equal(waitpid((pid_t)number, &status, __WALL), number);
+    int status = fixture_wait_for_process(number);
+    assert_int_not_equal(status, -1);
     return status;
 }
 
 static struct segue_clone thread_request(void)
 {
-    tid_word = -1;
-    return (struct segue_clone){
-        .flags = THREAD_FLAGS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID,
-        .stack_pointer = top(0),
-        .parent_tid = &tid_word,
-        .child_tid = &tid_word,
-    };
+    return fixture_thread(top(0), &tid_word);
 }
 
 /* ---- what children do ---- */
@@ -583,16 +561,6 @@ static void disarmed_alternate_stack_is_armed_again_in_a_process(void **state)
 
 /* ---- many ---- */
 
-static size_t count_mappings(void)
-{
-    FILE *maps = fopen("/proc/self/maps", "r");
-    size_t lines = 0;
-    for (int c; (c = getc(maps)) != EOF;)
-        lines += c == '\n';
-    fclose(maps);
-    return lines;
-}
-
 static int lowest_descriptor(void)
 {
     int descriptor = dup(0);
@@ -677,7 +645,7 @@ static void many_clones_of_every_kind_leave_nothing_behind(void **state)
     for (unsigned i = 0; i < 20; i++)
         clone_one(i);
     assert_int_equal(pthread_create(&load, NULL, make_load, &stop), 0);
-    size_t mappings = count_mappings();
+    size_t mappings = fixture_count_mappings();
     int descriptor = lowest_descriptor();
     sigaction(SIGALRM, &action, NULL);
     setitimer(ITIMER_REAL, &fast, NULL);
@@ -691,7 +659,7 @@ static void many_clones_of_every_kind_leave_nothing_behind(void **state)
 #else
     const size_t most = 4;
 #endif
-    assert_in_range(count_mappings(), 1, mappings + most);
+    assert_in_range(fixture_count_mappings(), 1, mappings + most);
     assert_int_equal(lowest_descriptor(), descriptor);
     assert_int_equal(waitpid(-1, NULL, WNOHANG | __WALL), -1);
     assert_int_equal(errno, ECHILD);
