@@ -67,7 +67,10 @@ enum calls_trap calls_read(struct native_frame native, struct system_call *call)
 
 /* Serves a call that concerns signals' masks, children, or the way in which calls are caught: those that must be made
  * in their own way, whatever their pointers. False for every other call. */
-bool calls_serve_own(struct system_call *call);
+bool calls_serve_own(const struct system_call *call);
+
+/* Whether calls_serve_own serves the call without the kernel, and reads and writes what its pointers lead to. */
+bool calls_is_served_at_once(const struct system_call *call);
 
 /* Arranges that the thread makes the call as the program asked. */
 void calls_pass(const struct system_call *call);
@@ -111,6 +114,10 @@ struct call_record *calls_record(const struct system_call *call);
  * stack: of the caller's copy it reads `finish`, `busy` and `room`. False if the stack has no room. */
 bool calls_make(const struct system_call *call, const uint64_t *arguments, const struct call_record *record);
 
+/* If the mask that the call reads, with these arguments, has SIGSYS: they lead to a copy of it without that in the room
+ * of the record that calls_make will write. False if it has not. */
+bool calls_open_mask(const struct system_call *call, uint64_t *arguments, struct call_record *record);
+
 /* After CALLS_FINISH: the record, and the thread's continuation behind the call with its result. */
 struct call_record *calls_finished(struct native_frame native);
 void calls_finish(struct native_frame native, const struct call_record *record);
@@ -130,6 +137,8 @@ bool calls_sets_filter(const struct system_call *call);
 
 /* The result of a call for which there is no memory. */
 #define CALLS_NO_MEMORY (-12L)
+/* The result of a call whose pointer cannot be accessed. */
+#define CALLS_BAD_ADDRESS (-14L)
 
 /* Memory from the system, not caught. NULL if it has no more. */
 void *calls_map(size_t size);

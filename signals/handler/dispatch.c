@@ -538,7 +538,7 @@ static void take_call(struct thread_state *thread, struct native_frame native, c
         if (syscalls_take(&call, room))
             return;
         if (thread->depth == THREAD_DEPTH || room < THREAD_OWN_STACK)
-            calls_pass(&call);
+            syscalls_refuse(&call);
         else
             serve_as_one_more(thread, native, (struct entry){.way = way, .room = room, .call = &call});
     }

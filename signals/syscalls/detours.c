@@ -4,16 +4,20 @@
  * ASSUMPTIONS: the first module that the system lists is the program. */
 #include "detours.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "decode/x86/page.h"
+#include "emulate/windows/guard.h"
 #include "patch/hot/hot.h"
 #include "patch/poke/excluded.h"
 #include "patch/poke/poke.h"
 #include "patch/scan/padding.h"
 #include "patch/scan/unwind.h"
 #include "platform/code.h"
+#include "platform/threads/thread.h"
+#include "signals/handler/signal_entry.h"
 #include "signals/hot/begin.h"
 #include "signals/threads/thread.h"
 
@@ -110,14 +114,24 @@ static bool is_in_page_of(uint64_t site, const struct padding *padding)
            (padding->address + padding->size - 1) / PAGE == page;
 }
 
+/* The program may have closed pages of its code; so has the library, in a child, if it is a part of the program. */
+static bool is_readable(const struct segue_segment_code *code)
+{
+    char byte;
+    for (size_t at = 0; at < code->size; at += PAGE)
+        if (guard_copy(&byte, code->bytes + at, 1) != 0)
+            return false;
+    return true;
+}
+
 static void make(void *context)
 {
     const struct detour *detour = context;
     const uint8_t *bytes = (const uint8_t *)(uintptr_t)detour->site;
     struct padding padding;
-    if (memcmp(bytes, call_bytes, sizeof call_bytes) != 0 || !padding_find(detour->code, detour->site, &padding) ||
-        !is_in_page_of(detour->site, &padding) || !is_free(detour->site, CALL_SIZE) ||
-        !is_free(padding.address, padding.size))
+    if (!is_readable(detour->code) || memcmp(bytes, call_bytes, sizeof call_bytes) != 0 ||
+        !padding_find(detour->code, detour->site, &padding) || !is_in_page_of(detour->site, &padding) ||
+        !is_free(detour->site, CALL_SIZE) || !is_free(padding.address, padding.size))
         return;
     int64_t distance = (int64_t)(detour->to - (padding.address + JUMP_SIZE));
     if (distance != (int32_t)distance)
@@ -142,6 +156,7 @@ void detours_note(const struct system_call *call, size_t room)
         __atomic_add_fetch(&met[gate], 1, __ATOMIC_RELAXED) != CALLS_MET)
         return;
     detour.to = calls_detour(gate);
-    if (!hot_alone(make, &detour))
+    /* What it takes may fault, and be guarded; a child of posix_spawn has another handler. */
+    if (!platform_handler_is(SIGSEGV, (const void *)(uintptr_t)signal_entry) || !hot_alone(make, &detour))
         __atomic_store_n(&met[gate], 0, __ATOMIC_RELAXED);
 }

@@ -349,7 +349,7 @@ static struct pending *take_pending(const struct call_need *need)
     return pending;
 }
 
-static bool make(const struct system_call *call, const uint64_t *arguments, const struct span_used *used,
+static bool make(const struct system_call *call, uint64_t *arguments, const struct span_used *used,
                  struct pending *pending)
 {
     struct call_record record = {.finish = (uint64_t)(uintptr_t)pending};
@@ -357,10 +357,40 @@ static bool make(const struct system_call *call, const uint64_t *arguments, cons
     if (!busy)
         return false;
     record.busy = (uint64_t)(uintptr_t)busy;
+    calls_open_mask(call, arguments, &record);
     if (calls_make(call, arguments, &record))
         return true;
     __atomic_store_n(busy, 0, __ATOMIC_RELEASE);
     return false;
+}
+
+/* Whether the program could make the accesses that the kernel does not make itself, as far as their ends show: all of
+ * a call that is served at once; of another one those that are only read, its mask among them. */
+static bool can_access(const struct system_call *call, const struct pending *pending)
+{
+    char byte;
+    for (size_t i = 0; i < pending->count; i++) {
+        const struct call_access *access = &pending->accesses[i];
+        void *first = (void *)(uintptr_t)access->address, *last = (char *)first + access->size - 1;
+        bool is_written = access->direction & SEGUE_WRITE;
+        if (is_written && !calls_is_served_at_once(call))
+            continue;
+        if (guard_copy(&byte, first, 1) != 0 || guard_copy(&byte, last, 1) != 0 ||
+            (is_written && (guard_probe_write(first) != 0 || guard_probe_write(last) != 0)))
+            return false;
+    }
+    return true;
+}
+
+/* As the program asked; but a mask never blocks SIGSYS. */
+static void make_as_asked(const struct system_call *call, const struct pending *pending)
+{
+    if (!calls_is_own(call))
+        calls_pass(call);
+    else if (!can_access(call, pending))
+        calls_return(call, CALLS_BAD_ADDRESS);
+    else if (!calls_serve_own(call))
+        calls_pass(call);
 }
 
 /* What the policies want; only SEGUE_STEP needs anything more than the frame. */
@@ -407,8 +437,10 @@ void syscalls_serve(struct work *work, const struct system_call *call)
     if (verdict == SEGUE_DONE)
         finish_done(work, call);
     else if (verdict != SEGUE_STEP)
-        calls_pass(call);
-    if (verdict != SEGUE_STEP) {
+        make_as_asked(call, pending);
+    else if (calls_is_served_at_once(call))
+        calls_serve_own(call);
+    if (verdict != SEGUE_STEP || calls_is_served_at_once(call)) {
         give(pending);
         return;
     }
@@ -419,11 +451,19 @@ void syscalls_serve(struct work *work, const struct system_call *call)
     }
     bool is_kept = wants_finish(pending) || need.copies;
     if (!make(call, arguments, &used, is_kept ? pending : NULL)) {
-        calls_pass(call);
+        make_as_asked(call, pending);
         is_kept = false;
     }
     if (!is_kept)
         give(pending);
+}
+
+void syscalls_refuse(const struct system_call *call)
+{
+    if (calls_is_own(call))
+        calls_return(call, CALLS_BAD_ADDRESS);
+    else
+        calls_pass(call);
 }
 
 /* ---- finish ---- */

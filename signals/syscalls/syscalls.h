@@ -35,6 +35,9 @@ bool syscalls_take(struct system_call *call, size_t room);
 /* Asks, and arranges the call. The caller has opened the frame, and is a reader. */
 void syscalls_serve(struct work *work, const struct system_call *call);
 
+/* In place of syscalls_serve, where there is no room for it: the call fails, or is made as the program asked. */
+void syscalls_refuse(const struct system_call *call);
+
 /* Does what is left to do after a call. */
 void syscalls_finish(struct native_frame native);
 

@@ -30,9 +30,23 @@ enum calls_trap calls_read(struct native_frame native, struct system_call *call)
     return CALLS_NO_TRAP;
 }
 
-bool calls_serve_own(struct system_call *call)
+bool calls_serve_own(const struct system_call *call)
 {
     (void)call;
+    return false;
+}
+
+bool calls_is_served_at_once(const struct system_call *call)
+{
+    (void)call;
+    return false;
+}
+
+bool calls_open_mask(const struct system_call *call, uint64_t *arguments, struct call_record *record)
+{
+    (void)call;
+    (void)arguments;
+    (void)record;
     return false;
 }
 

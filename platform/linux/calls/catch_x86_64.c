@@ -463,39 +463,60 @@ static long change_mask(const struct system_call *call)
     return 0;
 }
 
-/* Makes the call with `pointer` arguments replaced by a copy of `size` bytes in the record, without SIGSYS in the mask
- * at `offset` of it. False if there is nothing to replace. */
-static bool lead_mask(const struct system_call *call, unsigned argument, size_t size, size_t offset)
+/* One argument leads to `size` bytes with a mask at `offset`. */
+static bool open_mask(const struct system_call *call, uint64_t *arguments, struct call_record *record,
+                      unsigned argument, size_t size, size_t offset)
 {
-    static uint64_t done;
-    struct call_record record = {.busy = address_of(&done)};
-    uint64_t arguments[CALL_ARGUMENTS];
-    if (!call->arguments[argument] || !peek(record.room, call->arguments[argument], size) ||
-        !(record.room[offset / sizeof *record.room] & CALL_SIGNAL))
+    uint64_t *mask = &record->room[offset / sizeof *record->room];
+    if (!arguments[argument] || !peek(record->room, arguments[argument], size) || !(*mask & CALL_SIGNAL))
         return false;
-    record.room[offset / sizeof *record.room] &= ~CALL_SIGNAL;
-    for (unsigned i = 0; i < CALL_ARGUMENTS; i++)
-        arguments[i] = call->arguments[i];
+    *mask &= ~CALL_SIGNAL;
     arguments[argument] = address_of(calls_record(call)->room);
-    return calls_make(call, arguments, &record);
+    return true;
 }
 
 /* pselect6's argument is a pair: where the mask is, and its size. */
-static bool lead_pair(const struct system_call *call)
+static bool open_pair(const struct system_call *call, uint64_t *arguments, struct call_record *record)
+{
+    uint64_t *room = record->room;
+    if (!arguments[5] || !peek(room, arguments[5], 16) || !room[0] || room[1] != MASK_SIZE ||
+        !peek(&room[2], room[0], MASK_SIZE) || !(room[2] & CALL_SIGNAL))
+        return false;
+    room[2] &= ~CALL_SIGNAL;
+    room[0] = address_of(&calls_record(call)->room[2]);
+    arguments[5] = address_of(calls_record(call)->room);
+    return true;
+}
+
+bool calls_open_mask(const struct system_call *call, uint64_t *arguments, struct call_record *record)
+{
+    const size_t mask_of_action = 24, size_of_action = 32;
+    switch (call->number) {
+    case SYS_rt_sigaction:
+        return open_mask(call, arguments, record, 1, size_of_action, mask_of_action);
+    case SYS_rt_sigsuspend:
+        return open_mask(call, arguments, record, 0, MASK_SIZE, 0);
+    case SYS_ppoll:
+        return open_mask(call, arguments, record, 3, MASK_SIZE, 0);
+    case SYS_epoll_pwait:
+    case SYS_epoll_pwait2:
+        return open_mask(call, arguments, record, 4, MASK_SIZE, 0);
+    case SYS_pselect6:
+        return open_pair(call, arguments, record);
+    default:
+        return false;
+    }
+}
+
+/* Makes the call with a copy of its mask in the record. False if there is nothing to replace. */
+static bool lead_mask(const struct system_call *call)
 {
     static uint64_t done;
     struct call_record record = {.busy = address_of(&done)};
     uint64_t arguments[CALL_ARGUMENTS];
-    if (!call->arguments[5] || !peek(record.room, call->arguments[5], 16) || !record.room[0] ||
-        record.room[1] != MASK_SIZE || !peek(&record.room[2], record.room[0], MASK_SIZE) ||
-        !(record.room[2] & CALL_SIGNAL))
-        return false;
-    record.room[2] &= ~CALL_SIGNAL;
     for (unsigned i = 0; i < CALL_ARGUMENTS; i++)
         arguments[i] = call->arguments[i];
-    record.room[0] = address_of(&calls_record(call)->room[2]);
-    arguments[5] = address_of(calls_record(call)->room);
-    return calls_make(call, arguments, &record);
+    return calls_open_mask(call, arguments, &record) && calls_make(call, arguments, &record);
 }
 
 /* The program's frame is at its stack pointer. */
@@ -534,9 +555,8 @@ static long change_own_action(const struct system_call *call)
 
 static bool change_action(const struct system_call *call)
 {
-    const size_t mask_at = 24, size = 32;
     if ((int)call->arguments[0] != SIGSYS)
-        return lead_mask(call, 1, size, mask_at);
+        return lead_mask(call);
     calls_return(call, change_own_action(call));
     return true;
 }
@@ -575,12 +595,18 @@ SEGUE_HOT_POLICY bool calls_is_own(const struct system_call *call)
     }
 }
 
+bool calls_is_served_at_once(const struct system_call *call)
+{
+    return call->number == SYS_rt_sigprocmask ||
+           (call->number == SYS_rt_sigaction && (int)call->arguments[0] == SIGSYS);
+}
+
 bool calls_sets_filter(const struct system_call *call)
 {
     return call->number == SYS_seccomp || (call->number == SYS_prctl && call->arguments[0] == PR_SET_SECCOMP);
 }
 
-bool calls_serve_own(struct system_call *call)
+bool calls_serve_own(const struct system_call *call)
 {
     static const char no_rings[] =
         "segue: io_uring_setup is refused (ENOSYS): the kernel would access memory by requests "
@@ -601,14 +627,11 @@ bool calls_serve_own(struct system_call *call)
         pass_child(call);
         return true;
     case SYS_rt_sigsuspend:
-        return lead_mask(call, 0, MASK_SIZE, 0);
     case SYS_ppoll:
-        return lead_mask(call, 3, MASK_SIZE, 0);
+    case SYS_pselect6:
     case SYS_epoll_pwait:
     case SYS_epoll_pwait2:
-        return lead_mask(call, 4, MASK_SIZE, 0);
-    case SYS_pselect6:
-        return lead_pair(call);
+        return lead_mask(call);
     case SYS_io_uring_setup:
         refuse(call, no_rings, sizeof no_rings - 1);
         return true;

@@ -131,12 +131,20 @@ static SEGUE_HOT_POLICY uint64_t limited(uint64_t count, uint64_t size)
     return __builtin_mul_overflow(count, size, &bytes) ? UINT64_MAX : bytes;
 }
 
+/* Texts are read by parts that are in one page each. */
+#define TEXT_PART 64u
+
+static SEGUE_HOT_POLICY uint64_t text_part(uint64_t address)
+{
+    return TEXT_PART - address % TEXT_PART;
+}
+
 /* The length of a text with its zero byte, as far as it can be read. */
 static SEGUE_HOT_POLICY uint64_t text_length(uint64_t address, calls_peek *peek)
 {
-    char bytes[64];
+    char bytes[TEXT_PART];
     for (uint64_t length = 0; length < TEXT_MOST;) {
-        uint64_t part = sizeof bytes - (address + length) % sizeof bytes;
+        uint64_t part = text_part(address + length);
         if (!peek(bytes, address + length, part))
             return length;
         for (uint64_t i = 0; i < part; i++, length++)
@@ -423,11 +431,24 @@ static SEGUE_HOT_POLICY bool visit_message(const struct system_call *call, const
            visit_vector(message.vector, message.vector_count, peek_at, visit);
 }
 
-/* A text is not read to its end unless something is near. */
+/* A text is not read to its end unless something is near; then each part is seen before it is read. */
 static SEGUE_HOT_POLICY bool visit_text(uint64_t address, calls_peek *peek_at,
                                         bool (*visit)(uint64_t address, uint64_t size))
 {
-    return visit(address, TEXT_MOST) && visit(address, text_length(address, peek_at));
+    char bytes[TEXT_PART];
+    if (!visit(address, TEXT_MOST))
+        return false;
+    for (uint64_t length = 0, part; length < TEXT_MOST; length += part) {
+        part = text_part(address + length);
+        if (visit(address + length, part))
+            return true;
+        if (!peek_at(bytes, address + length, part))
+            return false;
+        for (uint64_t i = 0; i < part; i++)
+            if (!bytes[i])
+                return false;
+    }
+    return false;
 }
 
 static SEGUE_HOT_POLICY bool visit_texts(uint64_t address, calls_peek *peek_at,
@@ -480,6 +501,10 @@ SEGUE_HOT_POLICY bool calls_visit(const struct system_call *call, calls_peek *pe
             case LENGTH_PAIR:
                 found = visit_pair(address, peek_at, visit);
                 break;
+            case LENGTH_AT:
+                if (visit(call->arguments[shape->by], sizeof(uint32_t)))
+                    return true;
+                __attribute__((fallthrough));
             default:
                 size = length_of(call, shape, peek_at);
                 found = size && visit(address, size);

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -315,6 +316,75 @@ static void signals_interrupt_and_restart(void **state)
         }
 }
 
+static volatile sig_atomic_t alarms;
+
+static void on_alarm(int number)
+{
+    (void)number;
+    syscall(SYS_getppid);
+    alarms++;
+}
+
+/* A mask that the kernel takes must not block SIGSYS: the next call would be the last. */
+static void masks_in_the_region(void **state)
+{
+    (void)state;
+    uint64_t all = UINT64_MAX, none = 0, before;
+    struct sigaction action = {.sa_handler = on_alarm};
+    const struct itimerval soon = {.it_value.tv_usec = 20000};
+    struct epoll_event *events = (void *)(CLOSED + 64);
+    calls_setup(SEGUE_WINDOW_ALIAS);
+    assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+    closed_write(0, &all, sizeof all);
+    assert_int_equal(syscall(SYS_rt_sigprocmask, SIG_BLOCK, CLOSED, CLOSED + 8, 8), 0);
+    assert_int_equal(notes.events, 2);
+    check_event(0, SYS_rt_sigprocmask, SEGUE_READ, 8);
+    check_event(1, SYS_rt_sigprocmask, SEGUE_WRITE, 8);
+    closed_read(&before, 8, sizeof before);
+    assert_int_equal(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, &none, 8), 0);
+    assert_true(none >> (SIGUSR1 - 1) & 1);
+    /* Refused, with a mask outside and the old one in the region; nothing has changed. */
+    notes.verdict = SEGUE_PASS;
+    assert_int_equal(syscall(SYS_rt_sigprocmask, SIG_BLOCK, CLOSED, NULL, 8), -1);
+    assert_int_equal(errno, EFAULT);
+    assert_int_equal(syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, CLOSED, 8), -1);
+    assert_int_equal(errno, EFAULT);
+    notes.verdict = SEGUE_STEP;
+    assert_int_equal(syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &none, 8), 0);
+    assert_int_equal(none, before);
+    /* A handler runs with the call's mask. */
+    all = ~(UINT64_C(1) << (SIGALRM - 1));
+    closed_write(0, &all, sizeof all);
+    assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+    assert_int_equal(syscall(SYS_rt_sigsuspend, CLOSED, 8), -1);
+    assert_int_equal(errno, EINTR);
+    assert_int_equal(alarms, 1);
+    int epoll = epoll_create1(0);
+    assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+    assert_int_equal(syscall(SYS_epoll_pwait, epoll, events, 1, 2000, &all, 8), -1);
+    assert_int_equal(errno, EINTR);
+    assert_int_equal(alarms, 2);
+    /* Refused: the kernel waits, with SIGSYS open in the mask. */
+    notes.verdict = SEGUE_PASS;
+    assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+    assert_int_equal(syscall(SYS_epoll_pwait, epoll, events, 1, 2000, &all, 8), -1);
+    assert_int_equal(errno, EINTR);
+    assert_int_equal(alarms, 3);
+    notes.verdict = SEGUE_STEP;
+    close(epoll);
+    /* An action. */
+    memcpy(&action.sa_mask, &all, sizeof all);
+    closed_write(0, (const uint64_t[]){(uint64_t)(uintptr_t)SIG_IGN, 0, 0, UINT64_MAX}, 32);
+    notes.events = 0;
+    assert_int_equal(syscall(SYS_rt_sigaction, SIGUSR2, CLOSED, CLOSED + 64, 8), 0);
+    assert_int_equal(notes.events, 2);
+    assert_int_equal(sigaction(SIGUSR2, NULL, &action), 0);
+    assert_ptr_equal(action.sa_handler, SIG_IGN);
+    signal(SIGUSR2, SIG_DFL);
+    signal(SIGALRM, SIG_DFL);
+    calls_teardown();
+}
+
 static void children_are_caught(void **state)
 {
     (void)state;
@@ -392,6 +462,80 @@ static void *remove_region(void *unused)
 }
 
 /* The read goes on in the memory itself, which here is the same. */
+/* Sites that get detours. */
+__asm__(".text\n"
+        ".p2align 5\n"
+        ".globl call_here\n"
+        "call_here:\n"
+        ".cfi_startproc\n"
+        "movq %rdi, %rax\n"
+        "movq %rsi, %rdi\n"
+        "movq %rdx, %rsi\n"
+        "syscall\n"
+        "ret\n"
+        ".cfi_endproc\n"
+        ".p2align 5\n"
+        ".globl call_there\n"
+        "call_there:\n"
+        ".cfi_startproc\n"
+        "movq %rdi, %rax\n"
+        "movq %rsi, %rdi\n"
+        "movq %rdx, %rsi\n"
+        "syscall\n"
+        "ret\n"
+        ".cfi_endproc\n"
+        ".p2align 5\n"
+        ".globl call_elsewhere\n"
+        "call_elsewhere:\n"
+        ".cfi_startproc\n"
+        "movq %rdi, %rax\n"
+        "movq %rsi, %rdi\n"
+        "movq %rdx, %rsi\n"
+        "syscall\n"
+        "ret\n"
+        ".cfi_endproc\n"
+        ".p2align 5\n");
+long call_here(long number, const char *path, long mode);
+long call_elsewhere(long number, const char *path, long mode);
+long call_there(long number, const char *path, long mode);
+
+typedef long call_site(long number, const char *path, long mode);
+
+static long access_often(call_site *site, const char *path)
+{
+    long failed = 0;
+    for (unsigned i = 0; i < 20; i++)
+        failed |= site(SYS_access, path, F_OK);
+    return failed;
+}
+
+static int run_child(bool has_handler, call_site *site, const char *path)
+{
+    int status = -1;
+    pid_t child = fork();
+    if (child == 0) {
+        if (!has_handler)
+            signal(SIGSEGV, SIG_DFL);
+        _exit(access_often(site, path) != 0);
+    }
+    waitpid(child, &status, 0);
+    return status;
+}
+
+/* Nothing that a detour looks at may fault, nor its making: a child of posix_spawn has the default action for SIGSEGV,
+ * and in a child a part of the library's code, here in the program, is closed. */
+static void detours_in_children(void **state)
+{
+    (void)state;
+    calls_setup(SEGUE_WINDOW_ALIAS);
+    closed_write(0, "/", 2);
+    assert_int_equal(run_child(true, call_elsewhere, "/"), 0);
+    assert_int_equal(run_child(false, call_there, "/"), 0);
+    assert_int_equal(access_often(call_here, "/"), 0);
+    assert_int_equal(run_child(false, call_here, CLOSED), 0);
+    calls_teardown();
+}
+
 static void a_region_is_removed_under_a_call(void **state)
 {
     (void)state;
@@ -472,8 +616,10 @@ int main(void)
         cmocka_unit_test(policies_refuse_and_answer),
         cmocka_unit_test(bad_pointers_still_fail),
         cmocka_unit_test(signals_interrupt_and_restart),
+        cmocka_unit_test(masks_in_the_region),
         cmocka_unit_test(children_are_caught),
         cmocka_unit_test(programs_are_executed),
+        cmocka_unit_test(detours_in_children),
         cmocka_unit_test(a_region_is_removed_under_a_call),
         cmocka_unit_test(values_before_and_after_are_reported),
     };
