@@ -30,6 +30,8 @@
 static struct adopted *areas;
 static unsigned area_count;
 static bool *is_used;
+/* By number: what a watch has counted may be in the table. */
+static bool *has_counted;
 static uint32_t last_number;
 
 static bool prepare(void)
@@ -38,8 +40,10 @@ static bool prepare(void)
         areas = platform_map_apart(AREAS * sizeof *areas);
     if (!is_used)
         is_used = platform_map(((size_t)SEGUE_WATCHES_MOST + PAGE) & ~(size_t)(PAGE - 1));
+    if (!has_counted)
+        has_counted = platform_map(((size_t)SEGUE_WATCHES_MOST + PAGE) & ~(size_t)(PAGE - 1));
     policy_begin();
-    return areas && is_used && index_prepare() && counts_prepare() && queue_prepare();
+    return areas && is_used && has_counted && index_prepare() && counts_prepare() && queue_prepare();
 }
 
 static int64_t distance_of_marks(const struct adopted *area)
@@ -312,7 +316,10 @@ static void take_ranges(const struct segue_watch *watches, size_t count, struct 
         ranges[i] =
             (struct watch_range){start, start + watches[i].size, watches[i].thread, take_number(), watches[i].flags};
         ids[i] = ranges[i].number;
-        counts_clear(ranges[i].number);
+        bool *counted = &has_counted[ranges[i].number - 1];
+        if (*counted)
+            counts_clear(ranges[i].number);
+        *counted = watches[i].flags & SEGUE_WATCH_COUNT;
     }
 }
 
