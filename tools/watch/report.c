@@ -188,7 +188,7 @@ static void print_json(FILE *to, const struct access *access)
     const struct place *place = access->place;
     struct json_writer json = {.to = to};
     json_open(&json, NULL, '{');
-    json_real(&json, "time", access->seconds);
+    json_decimal(&json, "time", access->seconds);
     json_number(&json, "process", record->process);
     json_number(&json, "thread", (int64_t)record->thread);
     json_text(&json, "thread_name", access->thread->name);

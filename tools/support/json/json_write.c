@@ -41,7 +41,7 @@ void json_number(struct json_writer *json, const char *name, int64_t number)
     fprintf(json->to, "%lld", (long long)number);
 }
 
-void json_real(struct json_writer *json, const char *name, double number)
+void json_decimal(struct json_writer *json, const char *name, double number)
 {
     begin_value(json, name);
     fprintf(json->to, "%.17g", number);

@@ -19,8 +19,8 @@ struct json_writer {
 void json_open(struct json_writer *json, const char *name, char bracket);
 void json_close(struct json_writer *json, char bracket);
 void json_number(struct json_writer *json, const char *name, int64_t number);
-/* Finite. */
-void json_real(struct json_writer *json, const char *name, double number);
+/* Finite. json_real is a name of libjansson. */
+void json_decimal(struct json_writer *json, const char *name, double number);
 /* A text; NULL is null. Bytes that are not UTF-8 are shown as \xNN, which cannot be distinguished from such a text: for
  * a name of any bytes use json_name. */
 void json_text(struct json_writer *json, const char *name, const char *text);
