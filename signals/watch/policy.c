@@ -44,8 +44,8 @@ struct maker {
     int32_t system_call;
 };
 
-/* System calls in a policy may be caught. */
-static uint32_t process;
+/* The process whose memory is watched. */
+static uint32_t owner;
 
 static void copy_value(unsigned char *to, const unsigned char *from, uint64_t size)
 {
@@ -86,13 +86,15 @@ static void report_part(const struct watch_range *range, const struct part *part
         counts_add(range->number, maker->site, part->direction);
         return;
     }
+    const uint32_t process = (uint32_t)platform_process_id();
     struct segue_watch_record record = {
         .id = range->number,
         .time = platform_clock(),
         .address = part->address,
         .size = part->size,
         .site = maker->site,
-        .thread = maker->thread,
+        /* A child that shares its parent's memory may share its thread pointer, too, and so what names the thread. */
+        .thread = process == owner ? maker->thread : (segue_thread_id)platform_thread_id(),
         .process = process,
         .direction = part->direction,
         .has_values = part->before != NULL,
@@ -195,12 +197,12 @@ static void call_is_done(const struct call_done *done)
 void policy_begin(void)
 {
     static const struct call_follower follower = {is_wanted, call_is_done};
-    process = (uint32_t)platform_process_id();
+    owner = (uint32_t)platform_process_id();
     platform_clock_prepare();
     follow_calls(&follower);
 }
 
 void policy_in_child(void)
 {
-    process = (uint32_t)platform_process_id();
+    owner = (uint32_t)platform_process_id();
 }
