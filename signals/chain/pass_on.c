@@ -78,6 +78,20 @@ void chain_die(int number, void *info)
 
 /* ---- what goes with signals ---- */
 
+void chain_keep_open(uint64_t signals)
+{
+    (void)signals;
+}
+
+/* No action is recorded: the system keeps them. */
+void previous_exchange(int number, const struct platform_action *wanted, struct platform_action *before)
+{
+    (void)number;
+    (void)wanted;
+    if (before)
+        *before = (struct platform_action){0};
+}
+
 uint64_t previous_restarts(const struct platform_action *action)
 {
     (void)action;

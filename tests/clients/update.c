@@ -26,10 +26,8 @@
 
 /* The registers are loaded from the one and stored to the other: RAX to R15 in the order of struct segue_regs, XMM0 to
  * 15, and the first and the last word of the red zone. */
-extern uint64_t update_in[PLACES], update_out[PLACES];
-extern volatile uint64_t update_ready, update_go;
-uint64_t update_in[PLACES], update_out[PLACES];
-volatile uint64_t update_ready, update_go;
+__attribute__((used)) uint64_t update_in[PLACES], update_out[PLACES];
+__attribute__((used)) volatile uint64_t update_ready, update_go;
 
 /* With these registers: waits, or reads a protected page. */
 void update_wait(void);

@@ -156,10 +156,8 @@ static void other_faults_go_to_the_handler_before(void **state)
 
 static MutatorContext suspended;
 static sem_t is_suspended, may_resume;
-extern volatile uint64_t mps_ready, mps_go;
-extern uint64_t mps_word;
-volatile uint64_t mps_ready, mps_go;
-uint64_t mps_word;
+__attribute__((used)) volatile uint64_t mps_ready, mps_go;
+__attribute__((used)) uint64_t mps_word;
 
 static void suspend(int number, siginfo_t *info, void *ucontext)
 {
