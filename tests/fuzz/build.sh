@@ -21,20 +21,36 @@ mkdir -p "$out"
 awk -f "$root/decode/mnemonics/classes.awk" "$root/decode/mnemonics/classes.txt" > "$objects/classes_table.h"
 awk -f "$root/decode/mnemonics/mnemonics.awk" "$root/decode/mnemonics/mnemonics.txt" > "$objects/mnemonics_table.h"
 
-# The library's sources for this system, as the build has them.
+# The library's sources for this system, as the build has them; what it generates is made, and found by -I.
 library_sources() {
   env -u CC -u CXX -u CFLAGS -u CXXFLAGS meson setup "$objects/meson" "$root" \
     -Dtests=false -Dtools=false -Dexamples=false -Dbench=false -Ddocs=false \
     > "$objects/meson.log" || { cat "$objects/meson.log" >&2; return 1; }
+  local generated
+  generated=$(listed generated)
+  # shellcheck disable=SC2086
+  (cd "$objects/meson" && ninja $(realpath --relative-to=. $generated) > "$objects/ninja.log") ||
+    { cat "$objects/ninja.log" >&2; return 1; }
+  # shellcheck disable=SC2086
+  dirname $generated | sort -u > "$objects/folders"
+  listed sources
+}
+
+# listed sources: what the library is compiled from; listed generated: the headers that the build makes.
+listed() {
   meson introspect --targets "$objects/meson" | python3 -c '
 import json, sys
 for target in json.load(sys.stdin):
-    if target["name"] in ("segue_objects", "segue_decode_objects"):
+    if sys.argv[1] == "generated":
+        for name in target["filename"] if target["type"] == "custom" else []:
+            if name.endswith((".h", ".inc")):
+                print(name)
+    elif target["name"] in ("segue_objects", "segue_decode_objects"):
         for group in target["target_sources"]:
             for source in group.get("sources", []):
                 if source.endswith((".c", ".S")):
                     print(source)
-'
+' "$1"
 }
 
 # What a target links: sources, and libraries beside Zydis. The step runs on all of the library, with the processor as
@@ -60,11 +76,13 @@ for target in ${TARGETS:-decode_accesses}; do
     CXXFLAGS=${CXXFLAGS//address,/}
   fi
   mkdir "$objects/$target"
+  : > "$objects/folders"
   sources_of "$target" > "$objects/$target.sources"
+  mapfile -t includes < <(sed 's/^/-I/' "$objects/folders")
   while read -r source; do
     # shellcheck disable=SC2086
     $CC $CFLAGS $ZYDIS_CFLAGS -std=gnu17 -D_GNU_SOURCE -I"$root/include" -iquote "$root" -I"$objects" -I"$root/decode" \
-      -c "$source" -o "$objects/$target/$(echo "$source" | tr / _).o" < /dev/null
+      "${includes[@]}" -c "$source" -o "$objects/$target/$(echo "$source" | tr / _).o" < /dev/null
   done < "$objects/$target.sources"
   # Libfuzzer, and the others that stand in for it, are C++.
   # shellcheck disable=SC2086
