@@ -105,7 +105,7 @@ static int be_victim(unsigned accesses)
 /* Seconds of processor time, of the child and of its own. */
 static double time_of(char *const *command)
 {
-    int status;
+    int status = -1;
     struct rusage usage;
     pid_t child = fork();
     if (child == 0) {
