@@ -41,19 +41,21 @@ struct report {
     struct thread threads[THREADS];
 };
 
-struct report *report_begin(const struct options *options, const struct program *program, struct code *code,
+FILE *report_open(const struct options *options)
+{
+    FILE *to = options->output ? fopen(options->output, "we") : stderr;
+    if (!to)
+        complain(VERB, "%s cannot be written: %s", options->output, strerror(errno));
+    return to;
+}
+
+struct report *report_begin(const struct options *options, FILE *to, const struct program *program, struct code *code,
                             const struct target *targets)
 {
     struct report *report = calloc(1, sizeof *report);
     if (!report)
         abort();
-    *report = (struct report){.options = options, .program = program, .code = code, .targets = targets};
-    report->to = options->output ? fopen(options->output, "we") : stderr;
-    if (!report->to) {
-        complain(VERB, "%s cannot be written: %s", options->output, strerror(errno));
-        free(report);
-        return NULL;
-    }
+    *report = (struct report){.options = options, .to = to, .program = program, .code = code, .targets = targets};
     if (options->output)
         setvbuf(report->to, NULL, _IOFBF, 1 << 16);
     else

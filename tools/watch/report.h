@@ -2,13 +2,18 @@
 #ifndef SEGUE_TOOLS_WATCH_REPORT_H
 #define SEGUE_TOOLS_WATCH_REPORT_H
 
+#include <stdio.h>
+
 #include "options.h"
 #include "program.h"
 
 struct report;
 
-/* `targets` are the program's ranges, in their order. NULL, with a message, if the output cannot be written. */
-struct report *report_begin(const struct options *options, const struct program *program, struct code *code,
+/* Where to report. NULL, with a message, if it cannot be written. */
+FILE *report_open(const struct options *options);
+
+/* The ranges are watched; `targets` are they, in their order. report_end closes `to`. */
+struct report *report_begin(const struct options *options, FILE *to, const struct program *program, struct code *code,
                             const struct target *targets);
 
 /* Reports an access, if it is wanted. False once no more are: then the queue can be closed. */

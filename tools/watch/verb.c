@@ -48,11 +48,17 @@ static int watch(const struct options *options, struct program *program, struct 
                  program->name);
         return EXIT_FAILED;
     }
-    if (!find_targets(options, program, code, targets) || !program_go(program))
+    if (!find_targets(options, program, code, targets))
         return EXIT_FAILED;
-    struct report *report = report_begin(options, program, code, targets);
-    if (!report)
+    FILE *to = report_open(options);
+    if (!to)
         return EXIT_FAILED;
+    if (!program_go(program)) {
+        if (to != stderr)
+            fclose(to);
+        return EXIT_FAILED;
+    }
+    struct report *report = report_begin(options, to, program, code, targets);
     report_all(program, report);
     /* Their instructions are looked up in files. */
     return report_end(report) ? program_leave(program) : EXIT_FAILED;
