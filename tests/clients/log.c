@@ -1,7 +1,8 @@
 /* log.c: the log of examples/collector, with so few entries that a handler which interrupts a barrier overtakes it:
  * afterwards each entry is of its last turn. */
 #define LOG_MOST UINT64_C(4)
-#include "examples/collector/collector.c"
+/* What is logged is private to that file. */
+#include "examples/collector/collector.c" /* NOLINT(bugprone-suspicious-include) */
 
 #include <signal.h>
 #include <sys/time.h>

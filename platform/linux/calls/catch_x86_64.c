@@ -436,7 +436,7 @@ const struct code_range calls_make_range = {calls_make_call, calls_make_end, tra
 /* Sets the mask that the trap's return puts in force: the program's, but SIGSYS. */
 static long change_mask(const struct system_call *call)
 {
-    uint64_t before = frame_get_mask(call->native.context), bits, mask = before;
+    uint64_t before = frame_get_mask(call->native.context), bits, mask;
     if (call->arguments[3] != MASK_SIZE)
         return -EINVAL;
     if (call->arguments[1]) {
