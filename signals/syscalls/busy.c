@@ -1,8 +1,8 @@
 /* busy.c: see busy.h. */
 #include "busy.h"
 
+#include "platform/threads/identity.h"
 #include "platform/threads/thread.h"
-#include "signals/threads/thread.h"
 
 #define MOST 1024u
 /* Nanoseconds between two looks at a call that a remover waits for; and looks before it is interrupted. */
@@ -13,7 +13,8 @@
 static struct busy {
     _Alignas(64) uint64_t record;
     uint64_t base, end;
-    int thread;
+    /* As the system says: a child made by vfork has its parent's thread pointer, and its calls end with it. */
+    struct identity thread;
 } calls[MOST];
 
 /* A signal that carries this address is a remover's. */
@@ -27,11 +28,11 @@ static bool is_left(uint64_t record, uint64_t stack_pointer)
 
 uint64_t *busy_take(uint64_t record, uint64_t base, uint64_t end)
 {
-    int thread = thread_number();
+    const struct identity thread = {platform_thread_id(), identity_is_own_process() ? IDENTITY_OWN : IDENTITY_SHARES};
     for (unsigned i = 0; i < MOST; i++) {
         struct busy *call = &calls[i];
         uint64_t present = __atomic_load_n(&call->record, __ATOMIC_RELAXED);
-        if (present && call->thread == thread && is_left(present, record))
+        if (present && call->thread.number == thread.number && is_left(present, record))
             __atomic_store_n(&call->record, present = 0, __ATOMIC_RELAXED);
         if (present ||
             !__atomic_compare_exchange_n(&call->record, &present, record, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
@@ -49,13 +50,21 @@ static bool is_used(const struct busy *call, uint64_t base, uint64_t size)
     return __atomic_load_n(&call->record, __ATOMIC_ACQUIRE) && call->base < base + size && base < call->end;
 }
 
+/* Whether the call has ended without a word: its thread removes a region now, which no handler may that interrupts a
+ * call; or its process has ended, or executes another program. */
+static bool is_over(const struct busy *call)
+{
+    return call->thread.number == platform_thread_id() || identity_is_gone(call->thread);
+}
+
 void busy_wait(uint64_t base, uint64_t size)
 {
     for (unsigned i = 0; i < MOST; i++)
         for (unsigned looks = 0; is_used(&calls[i], base, size); looks++) {
-            uint64_t word = (uint64_t)(uintptr_t)&question;
-            if (looks >= LOOKS && platform_thread_send(calls[i].thread, SIGSYS, word) != 0)
+            if (looks >= LOOKS && is_over(&calls[i]))
                 __atomic_store_n(&calls[i].record, 0, __ATOMIC_RELEASE);
+            else if (looks >= LOOKS)
+                platform_thread_send(calls[i].thread.number, SIGSYS, (uint64_t)(uintptr_t)&question);
             platform_sleep(PATIENCE);
         }
 }
@@ -67,10 +76,10 @@ bool busy_is_question(uint64_t word)
 
 void busy_answer(uint64_t stack_pointer)
 {
-    int thread = thread_number();
+    int thread = platform_thread_id();
     for (unsigned i = 0; i < MOST; i++) {
         uint64_t record = __atomic_load_n(&calls[i].record, __ATOMIC_RELAXED);
-        if (record && calls[i].thread == thread && is_left(record, stack_pointer))
+        if (record && calls[i].thread.number == thread && is_left(record, stack_pointer))
             __atomic_store_n(&calls[i].record, 0, __ATOMIC_RELEASE);
     }
 }
@@ -78,8 +87,8 @@ void busy_answer(uint64_t stack_pointer)
 /* The parent's other threads are not here. */
 void busy_in_child(void)
 {
-    int thread = thread_number();
+    int thread = platform_thread_id();
     for (unsigned i = 0; i < MOST; i++)
-        if (calls[i].record && calls[i].thread != thread)
+        if (calls[i].record && calls[i].thread.number != thread)
             calls[i].record = 0;
 }

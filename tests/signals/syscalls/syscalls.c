@@ -361,13 +361,13 @@ static void masks_in_the_region(void **state)
     assert_int_equal(alarms, 1);
     int epoll = epoll_create1(0);
     assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
-    assert_int_equal(syscall(SYS_epoll_pwait, epoll, events, 1, 2000, &all, 8), -1);
+    assert_int_equal(syscall(SYS_epoll_pwait, epoll, events, 1, 2000, &all, sizeof all), -1);
     assert_int_equal(errno, EINTR);
     assert_int_equal(alarms, 2);
     /* Refused: the kernel waits, with SIGSYS open in the mask. */
     notes.verdict = SEGUE_PASS;
     assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
-    assert_int_equal(syscall(SYS_epoll_pwait, epoll, events, 1, 2000, &all, 8), -1);
+    assert_int_equal(syscall(SYS_epoll_pwait, epoll, events, 1, 2000, &all, sizeof all), -1);
     assert_int_equal(errno, EINTR);
     assert_int_equal(alarms, 3);
     notes.verdict = SEGUE_STEP;
