@@ -69,6 +69,10 @@ enum calls_trap calls_read(struct native_frame native, struct system_call *call)
  * in their own way, whatever their pointers. False for every other call. */
 bool calls_serve_own(const struct system_call *call);
 
+/* Whether that needs CALLS_STACK bytes of the handler's stack: the call may be made with another mask. */
+#define CALLS_STACK 2048u
+bool calls_leads_mask(const struct system_call *call);
+
 /* Whether calls_serve_own serves the call without the kernel, and reads and writes what its pointers lead to. */
 bool calls_is_served_at_once(const struct system_call *call);
 

@@ -171,6 +171,10 @@ bool syscalls_take_signal(struct native_frame native)
 
 bool syscalls_take(struct system_call *call, size_t room)
 {
+    if (room < CALLS_STACK && calls_leads_mask(call)) {
+        pass(call, room);
+        return true;
+    }
     if (region_count() == 0) {
         if (!calls_serve_own(call))
             pass(call, room);

@@ -36,6 +36,12 @@ bool calls_serve_own(const struct system_call *call)
     return false;
 }
 
+bool calls_leads_mask(const struct system_call *call)
+{
+    (void)call;
+    return false;
+}
+
 bool calls_is_served_at_once(const struct system_call *call)
 {
     (void)call;

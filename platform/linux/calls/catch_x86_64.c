@@ -601,6 +601,21 @@ bool calls_is_served_at_once(const struct system_call *call)
            (call->number == SYS_rt_sigaction && (int)call->arguments[0] == SIGSYS);
 }
 
+bool calls_leads_mask(const struct system_call *call)
+{
+    switch (call->number) {
+    case SYS_rt_sigaction:
+    case SYS_rt_sigsuspend:
+    case SYS_ppoll:
+    case SYS_pselect6:
+    case SYS_epoll_pwait:
+    case SYS_epoll_pwait2:
+        return true;
+    default:
+        return false;
+    }
+}
+
 bool calls_sets_filter(const struct system_call *call)
 {
     return call->number == SYS_seccomp || (call->number == SYS_prctl && call->arguments[0] == PR_SET_SECCOMP);
