@@ -64,11 +64,26 @@ static void find_function(Dwfl_Module *module, uint64_t address, struct place *p
     place->where = text_of("%s+%#llx", slash ? slash + 1 : path ? path : "?", address - start);
 }
 
+/* Clang writes no index of addresses (.debug_aranges), and libdwfl looks nowhere else. */
+static const char *source_of(Dwfl_Module *module, uint64_t address, int *number)
+{
+    Dwfl_Line *known = dwfl_module_getsrc(module, address);
+    if (known)
+        return dwfl_lineinfo(known, NULL, number, NULL, NULL, NULL);
+    Dwarf_Addr bias;
+    Dwarf_Die *unit = NULL;
+    while ((unit = dwfl_module_nextcu(module, unit, &bias)) != NULL) {
+        Dwarf_Line *line = dwarf_haspc(unit, address - bias) > 0 ? dwarf_getsrc_die(unit, address - bias) : NULL;
+        if (line && dwarf_lineno(line, number) == 0)
+            return dwarf_linesrc(line, NULL, NULL);
+    }
+    return NULL;
+}
+
 static void find_line(Dwfl_Module *module, uint64_t address, struct place *place)
 {
     int number = 0;
-    Dwfl_Line *line = dwfl_module_getsrc(module, address);
-    const char *path = line ? dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL) : NULL;
+    const char *path = source_of(module, address, &number);
     if (!path)
         return;
     const char *slash = strrchr(path, '/');
