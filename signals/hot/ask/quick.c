@@ -44,6 +44,9 @@ enum phase {
     PHASE_KEPT,
     /* The asker leads to the slot: as if in the policy. */
     PHASE_INSIDE,
+    /* `attention` was looked at: as PHASE_ANSWERED and PHASE_ANSWERED_KEPT if it was 0, else as if in the policy. */
+    PHASE_LOOKED,
+    PHASE_LOOKED_KEPT,
     /* As PHASE_SAVED and PHASE_KEPT, but the asker leads to the slot, and the next instruction changes that. */
     PHASE_ANSWERED,
     PHASE_ANSWERED_KEPT,
@@ -57,6 +60,7 @@ enum phase {
     X(open, OPEN, scratch)                                                                                             \
     X(saved, SAVED, scratch)                                                                                           \
     X(inside, INSIDE, scratch)                                                                                         \
+    X(looked, LOOKED, scratch)                                                                                         \
     X(answered, ANSWERED, scratch)                                                                                     \
     X(left, SAVED, scratch)                                                                                            \
     X(leaving, LEAVING, scratch)                                                                                       \
@@ -70,6 +74,7 @@ enum phase {
     X(begin, OUTSIDE, kind, scratch)                                                                                   \
     X(saved, KEPT, kind, scratch)                                                                                      \
     X(inside, INSIDE, kind, scratch)                                                                                   \
+    X(looked, LOOKED_KEPT, kind, scratch)                                                                              \
     X(answered, ANSWERED_KEPT, kind, scratch)                                                                          \
     X(left, KEPT, kind, scratch)                                                                                       \
     X(closed, OUTSIDE, kind, scratch)                                                                                  \
@@ -168,7 +173,18 @@ static const struct place *place_at(uint64_t rip)
 
 static bool has_kept(const struct place *place)
 {
-    return place->phase == PHASE_KEPT || place->phase == PHASE_ANSWERED_KEPT;
+    return place->phase == PHASE_KEPT || place->phase == PHASE_LOOKED_KEPT || place->phase == PHASE_ANSWERED_KEPT;
+}
+
+static bool has_looked(const struct place *place)
+{
+    return place->phase == PHASE_LOOKED || place->phase == PHASE_LOOKED_KEPT;
+}
+
+/* The thread counts as one in the policy, and will look at `attention`, or has seen something there. */
+static bool is_inside(const struct place *place, const struct segue_regs *regs)
+{
+    return place->phase == PHASE_INSIDE || (has_looked(place) && !(regs->rflags & FLAG_ZERO));
 }
 
 /* Where the return address is. */
@@ -176,6 +192,7 @@ static uint64_t caller_of(const struct place *place, const struct segue_regs *re
 {
     switch (place->phase) {
     case PHASE_SAVED:
+    case PHASE_LOOKED:
     case PHASE_ANSWERED:
         return regs->rbp + QUICK_FRAME;
     case PHASE_OPEN:
@@ -190,7 +207,7 @@ bool quick_leave(struct segue_regs *regs)
 {
     struct segue_regs body = *regs;
     const struct place *place = place_at(regs->rip);
-    if (!place || place->phase == PHASE_INSIDE)
+    if (!place || is_inside(place, regs))
         return false;
     uint64_t caller = caller_of(place, regs), rsp = caller + sizeof body.rip;
     if (!load(caller, &body.rip))
@@ -208,6 +225,6 @@ bool quick_leave(struct segue_regs *regs)
 void quick_was_left(uint64_t rip)
 {
     const struct place *place = place_at(rip);
-    if (place && (place->phase == PHASE_ANSWERED || place->phase == PHASE_ANSWERED_KEPT))
+    if (place && (has_looked(place) || place->phase == PHASE_ANSWERED || place->phase == PHASE_ANSWERED_KEPT))
         thread_self.asker->at = 0;
 }

@@ -14,7 +14,8 @@
  *
  * A thread is put back into the body from any instruction, except from `inside` to `answered`, and from `aside` to
  * `refused`: there its asker leads to the return address, it counts as one in the policy, and looks at `attention`
- * afterwards. A handler that is asked meanwhile uses an event of its own. */
+ * afterwards. At `looked` it has looked: it is put back if it has seen nothing there, which the zero flag says. A
+ * handler that is asked meanwhile uses an event of its own. */
 #if !defined(__x86_64__)
 #error "quick_x86_64.S is specific to x86-64"
 #endif
@@ -108,6 +109,7 @@ LABEL(quick_inside_\scratch)
         movq    TLS_AT(%rcx), %rsi
 3:
         cmpl    $0, ASKER_ATTENTION(%rsi)
+LABEL(quick_looked_\scratch)
         jne     7f
 LABEL(quick_answered_\scratch)
         movq    $0, ASKER_AT(%rsi)
@@ -221,6 +223,7 @@ LABEL(leaf_inside_\kind\()_\scratch)
         call    *%\scratch
 3:
         cmpl    $0, ASKER_ATTENTION(%rsi)
+LABEL(leaf_looked_\kind\()_\scratch)
         jne     7f
 LABEL(leaf_answered_\kind\()_\scratch)
         movq    $0, ASKER_AT(%rsi)

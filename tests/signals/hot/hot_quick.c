@@ -27,6 +27,8 @@ __asm__(".globl policy_of_one, policy_of_three\n.text\n"
         "policy_of_three:\n call policy_of_one\n mov $-1, %rcx\n mov $-1, %rdx\n ret\n");
 extern segue_hot_policy policy_of_one, policy_of_three, policy_of_test;
 extern const uint8_t begin_accesses[], end_accesses[], begin_back[], end_back[], begin_load[], end_load[];
+/* The first and the last place of the questions' code. */
+extern const char quick_begin_rbx[], leaf_end_three_r15[];
 
 /* Two of three answers. */
 #define SOME 0xdb6db6db6db6db6d
@@ -35,6 +37,11 @@ static struct asker asker;
 static struct hot_slot slot;
 static uint64_t words[QUICK_KINDS][BODY_QUICK_COUNT];
 static unsigned asked, suspended_every;
+/* The place at which the thread is suspended while it counts as one in a policy, by the order of the places that it
+ * comes by in a run, and how many those were; how often the policy had been asked then, and whether it must be again.
+ */
+static unsigned suspended_at, places_inside, asked_before;
+static bool is_to_be_asked;
 /* Of the last body. */
 static unsigned scratch_register;
 static enum quick_kind kind;
@@ -76,13 +83,29 @@ static uint64_t compare(const uint8_t *begin, const uint8_t *end, struct variati
     return outcome.stops_in_thunks;
 }
 
+/* As a suspension does where the thread is not put back. */
+static void be_suspended(const struct segue_regs *regs)
+{
+    const char *at = (const char *)(uintptr_t)regs->rip;
+    if (!asker.at || at < quick_begin_rbx || at >= leaf_end_three_r15 || ++places_inside != suspended_at)
+        return;
+    asker.attention |= ATTENTION_SUSPENDED;
+    asked_before = asked;
+    is_to_be_asked = true;
+}
+
 /* A thread that is only looked at is not changed. The test goes on, or puts it back for good: both end in no policy. */
 static bool leave(struct segue_regs *regs)
 {
     const uint64_t rip = regs->rip, at = asker.at;
-    if (!quick_leave(regs))
+    if (!quick_leave(regs)) {
+        be_suspended(regs);
         return false;
+    }
     assert_int_equal(asker.at, at);
+    if (is_to_be_asked && asked == asked_before)
+        fail_msg("suspended at place %u in a policy, which was not asked again", suspended_at);
+    is_to_be_asked = false;
     quick_was_left(rip);
     return true;
 }
@@ -139,7 +162,7 @@ static int prepare(void **state)
         .asked = policies[kind], .context = &asked, .distance = world.alias - world.memory, .is_open = true};
     asker = (struct asker){.owner = 1, .event = {.thread = 77}};
     thread_self.asker = &asker;
-    asked = suspended_every = 0;
+    asked = suspended_every = suspended_at = 0;
     return 0;
 }
 
@@ -158,6 +181,25 @@ static void thread_that_was_suspended_in_a_policy_is_asked_again(void **state)
     all(~UINT64_C(0));
     suspended_every = 2;
     all(SOME);
+}
+
+/* At each instruction of the question from which it is not put back. */
+static void thread_that_was_suspended_in_a_question_is_asked_again(void **state)
+{
+    struct variation variation = {.mode = BODY_POLICY,
+                                  .ask = BODY_THUNK_ASK,
+                                  .answers = ~UINT64_C(0),
+                                  .quick = words[kind],
+                                  .leave_quick = leave,
+                                  .slot = &slot};
+    (void)state;
+    do {
+        suspended_at++;
+        places_inside = 0;
+        is_to_be_asked = false;
+        compare(begin_accesses, end_accesses, variation, 15);
+    } while (places_inside >= suspended_at);
+    assert_true(suspended_at > 50);
 }
 
 static void policy_of_a_closed_slot_is_not_called(void **state)
@@ -200,6 +242,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASES(question_is_rolled_back_at_every_place),
         CASES(thread_that_was_suspended_in_a_policy_is_asked_again),
+        CASES(thread_that_was_suspended_in_a_question_is_asked_again),
         CASES(policy_of_a_closed_slot_is_not_called),
         CASES(threads_without_an_asker_and_in_a_policy_are_not_asked_quickly),
         CASES(any_register_may_have_the_address),
