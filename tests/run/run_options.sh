@@ -44,8 +44,8 @@ os.fork() or os._exit(0)
 os.wait()'
 check "figures: threads and processes" "5 1" "$(figure threads) $(figure processes)"
 check "plain figures" yes \
-    "$("$segue" run --stats /bin/true 2>&1 | grep -q 'FS base set while the program ran' && echo yes)"
-check "trace" yes "$("$segue" run --trace /bin/true 2>&1 | grep -q 'exit_group(0x0' && echo yes)"
+    "$("$segue" run --stats /bin/true 2>&1 | has 'FS base set while the program ran' && echo yes)"
+check "trace" yes "$("$segue" run --trace /bin/true 2>&1 | has 'exit_group(0x0' && echo yes)"
 
 calls() {
     python3 -c 'import json; print(json.load(open("stats"))["calls"].get("write", 0))'

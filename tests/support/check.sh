@@ -11,6 +11,12 @@ check() {
     fi
 }
 
+# has PATTERN...: whether that is in what comes in, which it reads to the end. Behind grep -q the writer may die of
+# SIGPIPE, and under pipefail that counts as "no".
+has() {
+    [ "$(grep -c "$@")" -gt 0 ]
+}
+
 check_end() {
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ]

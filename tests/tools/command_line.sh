@@ -116,7 +116,7 @@ if command -v zsh > /dev/null; then
     check "zsh completes all options of $verb" "$(listed "$work/help" | tr '\n' ' ')" "$(zsh_options segue $verb)"
   done
   check "zsh offers the values of an option" yes \
-    "$(zsh_line segue patch '' | grep -q -- '^\*--from=.*:value:(fs gs)$' && echo yes)"
+    "$(zsh_line segue patch '' | has -- '^\*--from=.*:value:(fs gs)$' && echo yes)"
 else
   echo "SKIP: no zsh"
 fi

@@ -19,7 +19,7 @@ check "what is quoted is the name" "$bad" "$back"
 holds() {
   local what=$1 file
   shift
-  check "$what: the name" yes "$(cat "$@" | grep -qF -- "$quoted" && echo yes || cat -A "$@")"
+  check "$what: the name" yes "$(cat "$@" | has -F -- "$quoted" && echo yes || cat -A "$@")"
   for file; do
     check "$what: nothing raw in $file" "" "$(LC_ALL=C grep -aP '[\x00-\x08\x0b-\x1f\x7f]' "$file" | cat -A)"
     check "$what: UTF-8 in $file" yes "$(iconv -f UTF-8 -t UTF-8 "$file" > /dev/null 2>&1 && echo yes)"

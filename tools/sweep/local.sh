@@ -78,10 +78,10 @@ pids+=($!)
 slurmd -D -f "$work/slurm.conf" -N "$name" > "$work/slurmd.out" 2>&1 &
 pids+=($!)
 for ((i = 0; i < 100; i++)); do
-    sinfo -h -o %T 2> /dev/null | grep -q idle && break
+    sinfo -h -o %T 2> /dev/null | has idle && break
     sleep 0.3
 done
-sinfo -h -o %T 2> /dev/null | grep -q idle || fail "the node does not come up"
+sinfo -h -o %T 2> /dev/null | has idle || fail "the node does not come up"
 
 # Rows: a task is killed when it has noted how far it is, and resumed.
 rows=$work/some.hex

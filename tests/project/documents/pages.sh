@@ -44,7 +44,7 @@ done
 
 check "no warning" "" "$(groff -man -ww -z -Tutf8 "${whole[@]}" "$@" 2>&1 | head -5)"
 check "as a reader has it" yes \
-    "$(MANWIDTH=80 man -l "$pages/segue_region_add.3" 2> /dev/null | col -b | grep -q '^RETURN VALUE' && echo yes)"
+    "$(MANWIDTH=80 man -l "$pages/segue_region_add.3" 2> /dev/null | col -b | has '^RETURN VALUE' && echo yes)"
 check "man has no warning either" "" "$(MANWIDTH=80 man --warnings -l "$pages/segue_region_add.3" 2>&1 > /dev/null)"
 
 check_end

@@ -71,7 +71,7 @@ CMAKE
     }
     configure segue 9.0
     check "CMake: a later version than this is not there" yes \
-        "$(tr -s '\n ' ' ' < "$work/log" | grep -q 'compatible with requested version "9.0"' && echo yes ||
+        "$(tr -s '\n ' ' ' < "$work/log" | has 'compatible with requested version "9.0"' && echo yes ||
             cat "$work/log")"
     configure segue 0.2
     check "CMake: this version, in lower case" 0 "$?$(grep -A 4 Error "$work/log")"

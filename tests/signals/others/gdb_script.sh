@@ -11,7 +11,7 @@ cp "$2" "$work/libsegue.so.0.0.0"
 ln -s libsegue.so.0.0.0 "$work/libsegue.so.0"
 cp "$3" "$work/libsegue.so.0.0.0-gdb.py"
 export LD_LIBRARY_PATH=$work
-if ! readelf -SW "$2" | grep -q '\.debug_info'; then
+if ! readelf -SW "$2" | has '\.debug_info'; then
   echo "SKIP: $2 has no debug information"
   exit 77
 fi
@@ -93,7 +93,7 @@ check "until it is installed gdb stops at faults, and on demand" "Yes No Yes" \
 has "what the command takes" 'segue faults served\|shown'
 
 # The probes, and their arguments.
-if readelf -nW "$2" | grep -q 'Provider: segue'; then
+if readelf -nW "$2" | has 'Provider: segue'; then
   check "the probes" "fault patch refuse step" \
     "$(readelf -nW "$2" | awk '/Provider: segue/ { getline; print $2 }' | sort -u | paste -s -d ' ')"
   out=$(shown -ex 'set breakpoint pending on' -ex 'break main' -ex run -ex 'break -probe-stap segue:fault' \
