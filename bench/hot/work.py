@@ -1,5 +1,5 @@
 # work.py: few things, many times: the Python program that hot sites are measured with. work(scale) counts in a
-# dictionary of strings, sorts, adds squares, and calls itself.
+# dictionary of strings, makes each string twice, sorts, adds squares, and calls itself.
 
 
 def fibonacci(n):
@@ -9,8 +9,7 @@ def fibonacci(n):
 def work(scale):
     counts = {}
     for i in range(6000 * scale):
-        key = "k%d" % (i % 997)
-        counts[key] = counts.get(key, 0) + i
+        counts["k%d" % (i % 997)] = counts.get("k%d" % (i % 997), 0) + i
     numbers = sorted([i * 7919 % 10007 for i in range(3000 * scale)])
     squares = sum(number * number for number in numbers)
     return "%d %d %d %d\n" % (len(counts), max(counts.values()), squares, fibonacci(15 + scale // 2))
