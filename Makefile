@@ -8,6 +8,7 @@
 #   make test-collector                           SHARD=I/N
 #   make test-runtimes                            RUNTIMES='ruby node'
 #   make test-machines                            MACHINES='no-xsave max'
+#   make corpus-report                            decoders by kinds of errors
 #   make sweep-local                              states as array tasks of Slurm
 #   make docs                                     the site
 #   make dist | package | test-package            the release; Debian's packages; the same in a new system
@@ -139,6 +140,17 @@ install: configure
 	@$(if $(filter-out file default undefined,$(origin PREFIX)),meson configure $(BUILD) -Dprefix=$(PREFIX),:)
 	ninja -C $(BUILD)
 	meson install -C $(BUILD) --no-rebuild
+
+# All decoders of x86 that can be had, by kinds of errors (docs/corpus.md). A library that was not there when the build
+# was configured is looked for again.
+.PHONY: corpus-report
+corpus-report: all
+	@$(call install-sets,decoders)
+	@[ -e $(BUILD)/corpus/libopcodes-decoder ] || \
+	    { meson configure --clearcache $(BUILD) && meson setup --reconfigure $(BUILD); } >/dev/null
+	ninja -C $(BUILD)
+	ICED_X86=$(CURDIR)/build-deps/decoders $(BUILD)/tools/segue corpus report --html $(BUILD)/corpus-report.html \
+	    --json $(BUILD)/corpus-report.json debian $(wildcard ../shared/corpus/*.hex)
 
 # A bounded sweep in a Slurm of one node (docs/sweep.md); only root can start one.
 sweep-local: all

@@ -22,6 +22,9 @@ void corpus_counts_free(struct corpus_counts *counts)
     free(counts->unknown.examples);
     for (size_t i = 0; i < CORPUS_CLASSES; i++)
         free(counts->classes[i].examples.examples);
+    for (size_t i = 0; i < CORPUS_CLASSES; i++)
+        for (size_t j = 0; j < CORPUS_PARTIES; j++)
+            free(counts->classes[i].parties[j].least);
 }
 
 bool corpus_examples_want(const struct corpus_examples *examples, uint64_t hash)
@@ -68,6 +71,33 @@ void corpus_examples_sort(struct corpus_examples *examples)
         qsort(examples->examples, examples->count, sizeof *examples->examples, by_hash);
 }
 
+bool corpus_least_wants(const struct corpus_class_party *party, const struct corpus_row *row)
+{
+    const struct corpus_row *least = party->least ? &party->least->row : NULL;
+    if (!least || row->length != least->length)
+        return !least || row->length < least->length;
+    return memcmp(row->bytes, least->bytes, row->length) < 0;
+}
+
+void corpus_least_keep(struct corpus_class_party *party, const struct corpus_example *example)
+{
+    if (!corpus_least_wants(party, &example->row))
+        return;
+    if (!party->least)
+        party->least = malloc(sizeof *party->least);
+    if (party->least)
+        *party->least = *example;
+}
+
+static void class_party_add(struct corpus_class_party *to, const struct corpus_class_party *from)
+{
+    to->agreed += from->agreed;
+    for (size_t i = 0; i < CORPUS_DIFFERENCES; i++)
+        to->differs[i] += from->differs[i];
+    if (from->least)
+        corpus_least_keep(to, from->least);
+}
+
 static void examples_add(struct corpus_examples *to, const struct corpus_examples *from)
 {
     for (size_t i = 0; i < from->count; i++)
@@ -99,6 +129,8 @@ void corpus_counts_add(struct corpus_counts *to, const struct corpus_counts *fro
         to->classes[i].rows += from->classes[i].rows;
         to->classes[i].passed += from->classes[i].passed;
         examples_add(&to->classes[i].examples, &from->classes[i].examples);
+        for (size_t j = 0; j < CORPUS_PARTIES; j++)
+            class_party_add(&to->classes[i].parties[j], &from->classes[i].parties[j]);
     }
     examples_add(&to->unknown, &from->unknown);
 }

@@ -45,11 +45,22 @@ struct corpus_party_counts {
     uint64_t passed[CORPUS_DIFFERENCES];
 };
 
+/* One party in the rows of a class. */
+struct corpus_class_party {
+    /* Differences that the class explained, by the number of the difference's bit. */
+    uint64_t differs[CORPUS_DIFFERENCES];
+    /* Rows in which the party agrees with Zydis. */
+    uint64_t agreed;
+    /* The shortest row with such a difference, of equals the first by its bytes; NULL for none. */
+    struct corpus_example *least;
+};
+
 struct corpus_class_counts {
     /* Rows that have a difference of this class; mutated answers that it explained. */
     uint64_t rows;
     uint64_t passed;
     struct corpus_examples examples;
+    struct corpus_class_party parties[CORPUS_PARTIES];
 };
 
 struct corpus_counts {
@@ -73,6 +84,11 @@ bool corpus_examples_want(const struct corpus_examples *examples, uint64_t hash)
 void corpus_examples_keep(struct corpus_examples *examples, const struct corpus_example *example);
 
 void corpus_examples_sort(struct corpus_examples *examples);
+
+/* Whether the row would be the least one. */
+bool corpus_least_wants(const struct corpus_class_party *party, const struct corpus_row *row);
+/* Keeps the example if it is the least one. */
+void corpus_least_keep(struct corpus_class_party *party, const struct corpus_example *example);
 
 /* Adds `from` to `to`. */
 void corpus_counts_add(struct corpus_counts *to, const struct corpus_counts *from);

@@ -38,7 +38,7 @@ void corpus_judge_compare(struct corpus_judge *judge)
     for (unsigned i = 0; i < CORPUS_PARTIES; i++) {
         if (row->answers[i].status == CORPUS_NOT_ASKED)
             row->differences[i] = 0;
-        else if (i == CORPUS_SEGUE || i == CORPUS_SOURCE)
+        else if (i == CORPUS_SEGUE || i == CORPUS_SOURCE || row->answers[i].length_only)
             row->differences[i] = length_difference(zydis, &row->answers[i]);
         else
             row->differences[i] = corpus_differences(zydis, &row->answers[i], width, address_width);
@@ -87,7 +87,7 @@ static void describe(char *to, const struct corpus_answer *answer, const char *t
     else if (answer->status == CORPUS_REFUSED)
         snprintf(to, CORPUS_TEXT_BYTES, "refused%s%.90s", *text ? ": " : "", text);
     else
-        snprintf(to, CORPUS_TEXT_BYTES, "%u %.100s", answer->length, text);
+        snprintf(to, CORPUS_TEXT_BYTES, "%u%s%.100s", answer->length, *text ? " " : "", text);
 }
 
 static void make_example(struct corpus_judge *judge, unsigned party, unsigned kind, struct corpus_example *example)
@@ -119,13 +119,41 @@ static void keep_example(struct corpus_judge *judge, struct corpus_examples *exa
     corpus_examples_keep(examples, &example);
 }
 
+static void count_of_party(struct corpus_judge *judge, struct corpus_class_party *counts, unsigned party, unsigned bit)
+{
+    struct corpus_example example;
+    counts->differs[bit]++;
+    if (!corpus_least_wants(counts, judge->row.row))
+        return;
+    make_example(judge, party, 1u << bit, &example);
+    corpus_least_keep(counts, &example);
+}
+
+/* Whether no more of the party's answer is compared than status and length. */
+static bool is_length_only(const struct corpus_judge *judge, unsigned party)
+{
+    return party == CORPUS_SEGUE || party == CORPUS_SOURCE || judge->row.answers[party].length_only;
+}
+
+/* Counts, for the classes of the row, who agrees with Zydis in it. `seen` has, by class, in what somebody differs. */
+static void count_agreement(struct corpus_judge *judge, const unsigned seen[CORPUS_CLASSES])
+{
+    const struct corpus_case *row = &judge->row;
+    for (size_t i = 0; i < judge->rules->count; i++)
+        for (unsigned party = 0; seen[i] && party < CORPUS_PARTIES; party++)
+            judge->counts.classes[i].parties[party].agreed +=
+                row->answers[party].status != CORPUS_NOT_ASKED && !row->differences[party] &&
+                (!is_length_only(judge, party) || seen[i] & (CORPUS_DIFFERS_STATUS | CORPUS_DIFFERS_LENGTH));
+}
+
 /* Finds the class of each difference. A class, and the unknown differences together, count a row once. */
 static void explain(struct corpus_judge *judge)
 {
     const struct corpus_case *row = &judge->row;
     struct corpus_counts *counts = &judge->counts;
     struct corpus_shape shape;
-    bool seen[CORPUS_CLASSES] = {false}, unknown = false;
+    unsigned seen[CORPUS_CLASSES] = {0};
+    bool unknown = false;
     corpus_shape_read(row->slot, &shape);
     for (unsigned party = 0; party < CORPUS_PARTIES; party++) {
         for (unsigned bit = 0; bit < CORPUS_DIFFERENCES; bit++) {
@@ -134,10 +162,14 @@ static void explain(struct corpus_judge *judge)
                 continue;
             counts->parties[party].differs[bit]++;
             int class = corpus_rules_find(judge->rules, row, &shape, party, kind);
-            if (class >= 0 ? seen[class] : unknown)
+            if (class >= 0)
+                count_of_party(judge, &counts->classes[class].parties[party], party, bit);
+            bool is_again = class >= 0 ? seen[class] : unknown;
+            if (class >= 0)
+                seen[class] |= kind;
+            if (is_again)
                 continue;
             if (class >= 0) {
-                seen[class] = true;
                 counts->classes[class].rows++;
                 keep_example(judge, &counts->classes[class].examples, party, kind);
             } else {
@@ -147,6 +179,7 @@ static void explain(struct corpus_judge *judge)
             }
         }
     }
+    count_agreement(judge, seen);
 }
 
 /* Counts the row with its present differences. */

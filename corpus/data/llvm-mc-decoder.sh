@@ -1,6 +1,6 @@
 #!/bin/sh
 # LLVM's llvm-mc as a decoder for `segue corpus check --decoder llvm=corpus/data/llvm-mc-decoder.sh` (docs/corpus.md): rows in
-# hexadecimal on standard input, an answer a line on standard output.
+# hexadecimal on standard input, an answer a line on standard output. With --version, prints LLVM's version, or fails.
 #
 # llvm-mc tells no lengths. But each row comes in a slot of 32 bytes that ends in NOPs, so an instruction is as long as
 # what the NOPs behind it leave. Where something else stands between the two the answer is "skip". A block that holds
@@ -8,6 +8,7 @@
 set -eu
 mc=${LLVM_MC:-llvm-mc}
 command -v "$mc" > /dev/null || { echo "llvm-mc-decoder.sh: there is no $mc (Debian: llvm)" >&2; exit 1; }
+[ "${1-}" != --version ] || { "$mc" --version | sed -n 's/.*LLVM version //p'; exit 0; }
 
 awk '{
   line = "["

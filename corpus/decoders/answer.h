@@ -61,6 +61,8 @@ struct corpus_answer {
     uint8_t zeroing;
     /* enum corpus_rounding. */
     uint8_t rounding;
+    /* There is no more to compare than status and length. */
+    bool length_only;
     /* A mnemonic number of names.h, aliases resolved. */
     uint16_t mnemonic;
     /* The write mask, unless it is k0. */

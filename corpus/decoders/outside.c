@@ -50,23 +50,27 @@ bool corpus_outside_run(struct corpus_outside *outside, const char *name, const 
     return ok;
 }
 
-/* Reads "ok LENGTH TEXT", "refused" or "skip". */
+/* Reads "ok LENGTH TEXT", "ok LENGTH", "refused" or "skip". */
 static bool read_line(const char *line, size_t size, struct corpus_answer *answer)
 {
     char *text;
     answer->text_length = 0;
+    answer->length_only = false;
     answer->status = CORPUS_REFUSED;
     if (size == 7 && memcmp(line, "refused", 7) == 0)
         return true;
     answer->status = CORPUS_NOT_ASKED;
     if (size == 4 && memcmp(line, "skip", 4) == 0)
         return true;
-    if (size < 5 || memcmp(line, "ok ", 3) != 0)
+    if (size < 4 || memcmp(line, "ok ", 3) != 0)
         return false;
     unsigned long length = strtoul(line + 3, &text, 10);
-    if (text == line + 3 || length == 0 || length > CORPUS_SLOT_BYTES || *text != ' ')
+    if (text == line + 3 || length == 0 || length > CORPUS_SLOT_BYTES || (*text != ' ' && text != line + size))
         return false;
-    corpus_text_read(text + 1, size - (size_t)(text + 1 - line), 0, answer);
+    answer->status = CORPUS_ACCEPTED;
+    answer->length_only = text == line + size;
+    if (!answer->length_only)
+        corpus_text_read(text + 1, size - (size_t)(text + 1 - line), 0, answer);
     answer->length = (uint8_t)length;
     return true;
 }
@@ -81,7 +85,7 @@ bool corpus_outside_next(struct corpus_outside *outside, struct corpus_answer *a
     if (read_line(line, (size_t)(newline - line), answer))
         return true;
     corpus_error_set(error, "the decoder '", outside->name,
-                     "' gave a line that is not 'ok LENGTH TEXT', 'refused' or 'skip'");
+                     "' gave a line that is not 'ok LENGTH TEXT', 'ok LENGTH', 'refused' or 'skip'");
     return corpus_error_quote(error, line, newline - line < SHOWN ? (size_t)(newline - line) : SHOWN);
 }
 

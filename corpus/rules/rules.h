@@ -28,7 +28,7 @@ enum corpus_party {
     CORPUS_SOURCE,
     CORPUS_OUTSIDE,
 };
-#define CORPUS_PARTIES 8
+#define CORPUS_PARTIES 14
 
 /* The parties' names; those of outside decoders must be set before the rules are read. */
 extern const char *corpus_party_names[CORPUS_PARTIES];
@@ -49,7 +49,7 @@ struct corpus_case {
     unsigned differences[CORPUS_PARTIES];
 };
 
-#define CORPUS_CLASSES 128
+#define CORPUS_CLASSES 192
 
 struct corpus_class {
     char *name;

@@ -359,6 +359,82 @@ reports_are_whole() {
   [ "$(grep -c '"bytes": "b8' "$work/merged.json")" = 500 ] || fail "merged reports are not whole"
 }
 
+# A decoder that answers with a length alone is compared in status and length.
+lengths_alone_are_compared() {
+  printf '90\n4889d8\n' > "$work/two.hex"
+  local mine='mine=while read -r hex; do case $hex in 90*) echo ok 1;; *) echo ok 3;; esac; done'
+  check --jobs 1 --decoder "$mine" --spoil --json "$work/report.json" "$work/two.hex" > "$work/text" ||
+    fail "lengths that are right do not pass: $(cat "$work/text")"
+  sed -n '/"mine": {/,/}/p' "$work/report.json" | grep -q '"agreed": 2' || fail "it does not agree"
+  if check --jobs 1 --decoder 'mine=sed "s/.*/ok 2/"' "$work/two.hex" > "$work/text"; then
+    fail "wrong lengths pass"
+  fi
+  grep -q '4889d8 (mine: length)' "$work/text" || fail "not a wrong length: $(cat "$work/text")"
+  refuses 1 "is not 'ok LENGTH TEXT', 'ok LENGTH'" check --decoder 'mine=sed "s/.*/ok 2x/"' "$work/two.hex"
+  refuses 1 "is not 'ok LENGTH TEXT', 'ok LENGTH'" check --decoder 'mine=sed "s/.*/ok/"' "$work/two.hex"
+}
+
+# A report on decoders that are made up, in the place of those that are known.
+reports_say_who_errs() {
+  printf '9090\n90\n4889d8\n0f01c0\n' > "$work/rows.hex"
+  local right='while read -r hex; do case $hex in 90*) echo ok 1;; *) echo ok 3;; esac; done'
+  local wrong='while read -r hex; do case $hex in 90*) echo ok 2;; *) echo ok 3;; esac; done'
+  cat > "$work/mine.txt" << 'END'
+class mine-counts-nop-twice
+  of iced length
+  when mnemonic=nop
+  right zydis
+  why It takes NOP for two bytes & more.
+END
+  report() {
+    "$segue" corpus report --data "$data" --classes "$work/mine.txt" --decoder "distorm3=$right" \
+      --decoder "iced=$wrong" --decoder "libopcodes=$right" --decoder "llvm=$right" --decoder "llvm-22=$right" \
+      --decoder "ndisasm=$right" "$@"
+  }
+  report --html "$work/report.html" --json "$work/report.json" "$work/rows.hex" > "$work/text" 2> "$work/err" ||
+    fail "does not pass: $(cat "$work/text" "$work/err")"
+  [ ! -s "$work/err" ] || fail "says $(cat "$work/err")"
+  for part in 'It takes NOP for two bytes &amp; more' '<section id=mine-counts-nop-twice>' '<summary>iced errs' \
+    'least row: 90  (length)' 'length (2 rows)' 'right is zydis. ' 'echo 90 > row.hex' '0 lie outside every class' \
+    'Notation' 'newer than Zydis' 'carries no rights'; do
+    grep -q "$part" "$work/report.html" || fail "the page lacks '$part'"
+  done
+  grep -q '^<tr><th>iced<td><td>4<td>0<td class=error>2<td>0<td>0<td>0<td>0<td>0<td>0<td>0$' "$work/report.html" ||
+    fail "the table is wrong: $(grep '<tr>' "$work/report.html")"
+  [ "$(grep -c '<tr><th>' "$work/report.html")" = 11 ] || fail "not a line for each decoder"
+  # The parts add up to the whole, to the least rows.
+  report --json "$work/0.json" --shard 0/2 "$work/rows.hex" > /dev/null
+  report --json "$work/1.json" --shard 1/2 "$work/rows.hex" > /dev/null
+  "$segue" corpus merge -o "$work/merged.json" "$work/0.json" "$work/1.json" > /dev/null
+  diff <(bare "$work/report.json") <(bare "$work/merged.json") || fail "the parts are not the whole"
+  # One that is not there is left out by name; a row outside every class fails the report.
+  printf '#!/bin/sh\necho there is no node >&2\nexit 1\n' > "$work/node"
+  chmod +x "$work/node"
+  if LLVM_MC=nonexistent PATH=$work:$PATH "$segue" corpus report --data "$data" \
+    --decoder 'mine=sed "s/.*/refused/"' --html "$work/two.html" "$work/rows.hex" > "$work/text" 2> "$work/err"; then
+    fail "wrong answers pass"
+  fi
+  grep -q '^segue corpus: without iced: there is no node' "$work/err" || fail "iced is not named: $(cat "$work/err")"
+  grep -q 'without llvm: llvm-mc-decoder.sh: there is no nonexistent' "$work/err" ||
+    fail "no reason: $(cat "$work/err")"
+  grep -q '<p>Not asked: iced' "$work/two.html" || fail "the page does not say who was not asked"
+  grep -q '(mine: status)' "$work/two.html" || fail "the page does not show what lies outside"
+  refuses 2 "report on what" "$segue" corpus report
+}
+
+# What the known decoders say that are there, of the public rows, too.
+known_decoders_are_explained() {
+  local public=$source/../shared/corpus
+  [ -d "$public" ] || public=$source/../../shared/corpus
+  [ ! -d "$source/build-deps/decoders" ] || export ICED_X86=${ICED_X86:-$source/build-deps/decoders}
+  local rows=("$data/debian.hex.xz")
+  [ ! -d "$public" ] || rows+=("$public"/*.hex)
+  "$segue" corpus report --html "$work/report.html" "${rows[@]}" > "$work/text" ||
+    fail "rows lie outside every class: $(cat "$work/text")"
+  sed -n '/^against/,/^$/p' "$work/text"
+  sed -n 's/<p>Not asked/SKIP of a part: not asked/p' "$work/report.html"
+}
+
 shipped_files_are_found_by_name() {
   cd "$work"
   mkdir data
@@ -371,6 +447,9 @@ shipped_files_are_found_by_name() {
     check $name > text || fail "$name is not found"
     grep -q '^rows 2,' text || fail "$name is another file"
   done
+  # A folder of that name holds no rows.
+  mkdir few
+  check few > text || fail "a folder hides the rows"
   refuses 1 "cannot open .*nosuch" check nosuch
   # Without --data, the shipped ones; also where the command stands in a build tree.
   "$segue" corpus check --share 0 debian > text || fail "debian is not found"

@@ -107,6 +107,7 @@ enum corpus_option {
     CORPUS_OPTION_DATA,
     CORPUS_OPTION_DECODER,
     CORPUS_OPTION_GENERATE,
+    CORPUS_OPTION_HTML,
     CORPUS_OPTION_JOBS,
     CORPUS_OPTION_JSON,
     CORPUS_OPTION_OBJDUMP,
@@ -122,7 +123,7 @@ extern const struct verb_words explain_words, doctor_words, demo_words, patch_wo
     corpus_words;
 /* The parts of corpus. */
 extern const struct verb_words corpus_build_words, corpus_check_words, corpus_stat_words, corpus_diff_words,
-    corpus_merge_words;
+    corpus_merge_words, corpus_report_words;
 
 /* ---- reading: read.c ---- */
 

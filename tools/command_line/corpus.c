@@ -44,7 +44,7 @@ const struct verb_words corpus_check_words = {
              "with disputed: also one row in N of the others; 16 if not given, 0 for none", NULL},
             {CORPUS_OPTION_SHARD, "shard", "I/N", "only the I-th of N parts, from 0", NULL},
             {CORPUS_OPTION_DECODER, "decoder", "NAME[:LIKE]=COMMAND",
-             "another decoder, up to four: a shell command that reads rows and writes answers; with LIKE (capstone, "
+             "another decoder, up to ten: a shell command that reads rows and writes answers; with LIKE (capstone, "
              "objdump or llvm), what is known of that decoder counts for this one, too",
              "The command finds the scripts of the data folder along PATH: llvm=llvm-mc-decoder.sh."},
             {CORPUS_OPTION_PATIENCE, "patience", "SECONDS",
@@ -65,6 +65,36 @@ const struct verb_words corpus_check_words = {
             JOBS,
             {CORPUS_OPTION_SPOIL, "spoil", NULL,
              "makes answers wrong on purpose, and counts how many a class of disagreement takes", NULL},
+            {0},
+        },
+};
+
+const struct verb_words corpus_report_words = {
+    .name = "corpus report",
+    .forms =
+        (const char *const[]){
+            "[--html OUT] [--json OUT] [--shard I/N] [--decoder NAME[:LIKE]=COMMAND] [--patience SECONDS] "
+            "[--objdump COMMAND] [--classes FILE] [--data FOLDER] [--jobs N] FILE...",
+            NULL,
+        },
+    .summary = "asks every decoder that is installed here about each row, and says who errs, in what, and how we know",
+    .options =
+        (const struct option_words[]){
+            {CORPUS_OPTION_HTML, "html", "OUT",
+             "writes a page: decoders by kinds of errors, then each class with its evidence and, for each decoder, the "
+             "shortest row, ready to be sent to its authors",
+             NULL},
+            {CORPUS_OPTION_JSON, "json", "OUT",
+             "writes the report in full to a file; - for standard output in place of the text", NULL},
+            {CORPUS_OPTION_SHARD, "shard", "I/N", "only the I-th of N parts, from 0", NULL},
+            {CORPUS_OPTION_DECODER, "decoder", "NAME[:LIKE]=COMMAND",
+             "a decoder beside those that are known, as for check; one by the name of a known one takes its place",
+             NULL},
+            {CORPUS_OPTION_PATIENCE, "patience", "SECONDS", "as for check", NULL},
+            {CORPUS_OPTION_OBJDUMP, "objdump", "COMMAND", "the referee; objdump if not given", NULL},
+            {CORPUS_OPTION_CLASSES, "classes", "FILE", "as for check", NULL},
+            {CORPUS_OPTION_DATA, "data", "FOLDER", "as for check", NULL},
+            JOBS,
             {0},
         },
 };
@@ -95,7 +125,7 @@ const struct verb_words corpus_stat_words = {
 
 const struct verb_words corpus_words = {
     .name = "corpus",
-    .forms = (const char *const[]){"build|check|merge|diff|stat [OPTION...] FILE...", NULL},
+    .forms = (const char *const[]){"build|check|report|merge|diff|stat [OPTION...] FILE...", NULL},
     .summary = "builds a corpus of instructions, and checks decoders with it",
     .operands =
         (const struct operand_words[]){
@@ -110,11 +140,13 @@ const struct verb_words corpus_words = {
         (const struct verb_words *const[]){
             &corpus_build_words,
             &corpus_check_words,
+            &corpus_report_words,
             &corpus_merge_words,
             &corpus_diff_words,
             &corpus_stat_words,
             NULL,
         },
-    .closing = "check and merge end with status 1 if a row lies outside every known class of disagreement, diff if "
-               "anything differs.",
+    .closing =
+        "check, report and merge end with status 1 if a row lies outside every known class of disagreement, diff if "
+        "anything differs.",
 };

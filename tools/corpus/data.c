@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* FOLDER/REST if the corpus is there. */
@@ -45,6 +46,12 @@ void corpus_data_path(char *path, size_t size, const char *folder, const char *n
     snprintf(path, size, "%s/%s", corpus_data_folder(folder), name);
 }
 
+static bool is_folder(const char *path)
+{
+    struct stat status;
+    return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 const char *corpus_find_rows(const char *path, const char *folder)
 {
     static const char *const endings[] = {"", ".hex.xz", ".hex"};
@@ -53,7 +60,7 @@ const char *corpus_find_rows(const char *path, const char *folder)
     for (size_t i = 0; i < sizeof folders / sizeof *folders && name == path; i++)
         if (strncmp(path, folders[i], strlen(folders[i])) == 0)
             name += strlen(folders[i]);
-    if (access(path, F_OK) == 0 || strchr(name, '/'))
+    if ((access(path, F_OK) == 0 && !is_folder(path)) || strchr(name, '/'))
         return path;
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         char *found;

@@ -1,4 +1,6 @@
-/* verb_check.c: `segue corpus check`, `merge` and `diff`. */
+/* verb_check.c: `segue corpus check`, `report`, `merge` and `diff`. */
+#include <libgen.h>
+#include <segue/status.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +12,9 @@
 #include "corpus/decoders/names.h"
 #include "corpus/decoders/objdump.h"
 #include "data.h"
-#include "report.h"
+#include "known.h"
 #include "shown.h"
+#include "tools/corpus/report/report.h"
 #include "tools/support/message.h"
 #include "tools/support/verb.h"
 #include "verbs.h"
@@ -20,7 +23,10 @@ struct options {
     struct corpus_check check;
     const char *data;
     const char *json;
+    const char *html;
     const char *baseline;
+    /* The versions of decoders from outside, by name; and why others are not asked. */
+    json_t *versions, *skipped;
     const char *classes[8];
     unsigned class_count, outside_count;
     bool has_share;
@@ -68,10 +74,31 @@ static bool add_classes(struct options *options, const char *path)
     return true;
 }
 
+/* Takes in a decoder from outside; the texts must stay. */
+static bool add_decoder(struct options *options, const char *name, const char *like, const char *command)
+{
+    unsigned party = CORPUS_OUTSIDE + options->outside_count;
+    for (unsigned i = 0; i < party; i++)
+        if (strcmp(corpus_party_names[i], name) == 0 || strcmp("zydis", name) == 0 || strpbrk(name, ". \t")) {
+            misuse("corpus",
+                   "a decoder cannot be called '%s'; for one that has what is known of another, say NAME:LIKE=COMMAND",
+                   name);
+            return false;
+        }
+    if (party == CORPUS_PARTIES) {
+        misuse("corpus", "too many decoders");
+        return false;
+    }
+    corpus_party_names[party] = name;
+    corpus_party_bases[party] = like;
+    options->check.outside[party] = command;
+    options->outside_count++;
+    return true;
+}
+
 static bool read_decoder(struct options *options, char *text)
 {
     char *equals = strchr(text, '='), *colon;
-    unsigned party = CORPUS_OUTSIDE + options->outside_count;
     if (!equals || equals == text || !equals[1]) {
         misuse("corpus", "--decoder is NAME=COMMAND, or NAME:LIKE=COMMAND, not '%s'", text);
         return false;
@@ -85,22 +112,32 @@ static bool read_decoder(struct options *options, char *text)
     }
     if (colon)
         *colon = 0;
-    for (unsigned i = 0; i < party; i++)
-        if (strcmp(corpus_party_names[i], text) == 0 || strcmp("zydis", text) == 0 || strpbrk(text, ". \t")) {
-            misuse("corpus",
-                   "a decoder cannot be called '%s'; for one that has what is known of another, say NAME:LIKE=COMMAND",
-                   text);
-            return false;
-        }
-    if (party == CORPUS_PARTIES) {
-        misuse("corpus", "too many decoders");
-        return false;
+    return add_decoder(options, text, colon ? colon + 1 : NULL, equals + 1);
+}
+
+/* Takes in the known decoders that are there, except those whose names were given to others. */
+static bool add_known(struct options *options)
+{
+    bool ok = true;
+    options->versions = json_object();
+    options->skipped = json_object();
+    for (size_t i = 0; ok && i < corpus_known_count; i++) {
+        const struct corpus_known *known = &corpus_known[i];
+        char text[256];
+        bool is_named = false;
+        for (unsigned j = 0; j < CORPUS_OUTSIDE + options->outside_count; j++)
+            is_named = is_named || strcmp(corpus_party_names[j], known->name) == 0;
+        if (is_named)
+            continue;
+        bool is_there = corpus_known_version(known, text, sizeof text);
+        char *shown = quoted_name(text);
+        if (!is_there)
+            complain("corpus", "without %s: %s", known->name, shown);
+        json_object_set_new(is_there ? options->versions : options->skipped, known->name, json_string(shown));
+        free(shown);
+        ok = !is_there || add_decoder(options, known->name, known->like, known->command);
     }
-    corpus_party_names[party] = text;
-    corpus_party_bases[party] = colon ? colon + 1 : NULL;
-    options->check.outside[party] = equals + 1;
-    options->outside_count++;
-    return true;
+    return ok;
 }
 
 static bool read_option(struct options *options, int option, const struct command_line *line)
@@ -130,6 +167,9 @@ static bool read_option(struct options *options, int option, const struct comman
         return true;
     case CORPUS_OPTION_JSON:
         options->json = optarg;
+        return true;
+    case CORPUS_OPTION_HTML:
+        options->html = optarg;
         return true;
     case CORPUS_OPTION_SPOIL:
         options->check.spoils = true;
@@ -164,7 +204,12 @@ static bool add_circumstances(json_t *report, const struct options *options, cha
     }
     json_object_set_new(report, "inputs", inputs);
     json_object_set_new(report, "versions",
-                        json_pack("{s:s, s:s, s:s}", "zydis", zydis, "capstone", capstone, "objdump", objdump));
+                        json_pack("{s:s, s:s, s:s, s:s}", "zydis", zydis, "capstone", capstone, "objdump", objdump,
+                                  "segue", segue_version_text()));
+    if (options->versions)
+        json_object_update(json_object_get(report, "versions"), options->versions);
+    if (options->skipped)
+        json_object_set(report, "skipped", options->skipped);
     json_object_set_new(report, "shard", json_pack("[i]", check->shard));
     json_object_set_new(report, "shards", json_string(shards));
     json_object_set_new(report, "referee", json_string(referee));
@@ -172,10 +217,12 @@ static bool add_circumstances(json_t *report, const struct options *options, cha
     return true;
 }
 
-static int give_out(const json_t *report, const char *json)
+static int give_out(const json_t *report, const char *json, const char *html)
 {
     bool to_stdout = json && strcmp(json, "-") == 0;
     if (json && !corpus_report_write(report, to_stdout ? NULL : json))
+        return EXIT_FAILED;
+    if (html && !corpus_report_write_html(report, html))
         return EXIT_FAILED;
     if (!to_stdout)
         corpus_report_print(report);
@@ -205,19 +252,23 @@ static int check_rows(struct options *options, char **paths, const json_t *basel
             json_object_set_new(report, "left_out", json_integer((json_int_t)options->check.rows->left_out));
         if (add_circumstances(report, options, paths, now() - start) &&
             (!baseline || corpus_report_forgive(report, baseline)))
-            code = give_out(report, options->json);
+            code = give_out(report, options->json, options->html);
         json_decref(report);
     }
     corpus_counts_free(&counts);
     return code;
 }
 
-/* Appends the data folder to PATH, so that decoder commands find its scripts. */
+/* Appends to PATH the data folder and the folders of programs, the build's and the installed one, so that the commands
+ * of decoders find them. */
 static void extend_path(const char *folder)
 {
     const char *path = getenv("PATH");
-    char *longer;
-    if (asprintf(&longer, "%s:%s", path ? path : "/bin:/usr/bin", corpus_data_folder(folder)) < 0)
+    char self[4096], *longer;
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[length > 0 ? length : 0] = 0;
+    if (asprintf(&longer, "%s:%s:%s/../corpus:%s", path ? path : "/bin:/usr/bin", corpus_data_folder(folder),
+                 dirname(self), SEGUE_DEMO_FOLDER) < 0)
         abort();
     setenv("PATH", longer, 1);
     free(longer);
@@ -241,7 +292,6 @@ static int check_paths(struct options *options, char **paths)
     ok = ok && (baseline || !options->baseline);
     for (char **each = paths; ok && *each; each++)
         ok = corpus_take_shown(&rows, corpus_find_rows(*each, options->data));
-    extend_path(options->data);
     corpus_capstone_prepare();
     options->check.rows = &rows;
     options->check.rules = &rules;
@@ -249,6 +299,42 @@ static int check_paths(struct options *options, char **paths)
     json_decref(baseline);
     corpus_rules_free(&rules);
     corpus_rows_free(&rows);
+    return code;
+}
+
+/* Whether the results can be written. */
+static bool may_write(const char *path, char **inputs)
+{
+    return !path || strcmp(path, "-") == 0 || corpus_may_write(path, inputs);
+}
+
+/* Asks every decoder that is there about every row. */
+int corpus_verb_report(int argument_count, char **arguments)
+{
+    struct options options = {.check = {.referee = CORPUS_REFEREE_ALL,
+                                        .shards = 1,
+                                        .with_segue = true,
+                                        .with_source = true,
+                                        .objdump = "objdump",
+                                        .jobs = corpus_processors(),
+                                        .progress = isatty(STDERR_FILENO) ? corpus_show_rows : NULL}};
+    struct command_line line;
+    int option, code = EXIT_FAILED;
+    command_line_begin(&line, &corpus_report_words, argument_count, arguments);
+    while ((option = command_line_next(&line)) != COMMAND_LINE_END)
+        if (!read_option(&options, option, &line))
+            return EXIT_USAGE;
+    if (optind == argument_count)
+        return misuse("corpus", "report on what?");
+    if (options.html && strcmp(options.html, "-") == 0)
+        return misuse("corpus", "--html takes the name of a file");
+    if (!may_write(options.json, arguments + optind) || !may_write(options.html, arguments + optind))
+        return EXIT_FAILED;
+    extend_path(options.data);
+    if (add_known(&options))
+        code = check_paths(&options, arguments + optind);
+    json_decref(options.versions);
+    json_decref(options.skipped);
     return code;
 }
 
@@ -275,8 +361,9 @@ int corpus_verb_check(int argument_count, char **arguments)
                       referee_names[options.check.referee]);
     if (optind == argument_count)
         return misuse("corpus", "check what?");
-    if (options.json && strcmp(options.json, "-") != 0 && !corpus_may_write(options.json, arguments + optind))
+    if (!may_write(options.json, arguments + optind))
         return EXIT_FAILED;
+    extend_path(options.data);
     return check_paths(&options, arguments + optind);
 }
 
@@ -304,7 +391,7 @@ int corpus_verb_merge(int argument_count, char **arguments)
         json_decref(report);
     }
     if (code == EXIT_DONE)
-        code = give_out(sum, out);
+        code = give_out(sum, out, NULL);
     json_decref(sum);
     return code;
 }

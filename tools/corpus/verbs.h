@@ -4,6 +4,7 @@
 
 int corpus_verb_build(int argument_count, char **arguments);
 int corpus_verb_check(int argument_count, char **arguments);
+int corpus_verb_report(int argument_count, char **arguments);
 int corpus_verb_stat(int argument_count, char **arguments);
 int corpus_verb_diff(int argument_count, char **arguments);
 int corpus_verb_merge(int argument_count, char **arguments);

@@ -25,6 +25,7 @@ tools/command_line nothing
 tools/support tools/command_line
 tools/main.c tools/support
 tools/corpus corpus decode/x86 tools/support
+tools/corpus/report corpus/check tools/support
 tools/demo tools/support
 tools/doctor decode/x86 tools/support
 tools/explain decode emulate/body patch/hot tools/support

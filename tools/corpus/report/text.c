@@ -1,4 +1,4 @@
-/* report_text.c: a report as text, and the differences between two reports. */
+/* text.c: a report as text, and the differences between two reports. */
 #include <stdio.h>
 #include <string.h>
 

@@ -60,6 +60,25 @@ static json_t *party_json(const struct corpus_party_counts *counts)
     return object;
 }
 
+/* What the parties say in the rows of a class, of those that differ from Zydis or could. */
+static json_t *class_decoders_json(const struct corpus_class_counts *class)
+{
+    json_t *decoders = json_object();
+    for (size_t i = 0; i < CORPUS_PARTIES; i++) {
+        const struct corpus_class_party *party = &class->parties[i];
+        json_t *object = json_pack("{s:I}", "agreed", (json_int_t)party->agreed);
+        for (size_t j = 0; j < CORPUS_DIFFERENCES; j++)
+            if (party->differs[j])
+                json_object_set_new(object, corpus_difference_names[j], json_integer((json_int_t)party->differs[j]));
+        if (party->least)
+            json_object_set_new(object, "least", example_json(party->least));
+        if (corpus_party_names[i] && (party->agreed || party->least))
+            json_object_set(decoders, corpus_party_names[i], object);
+        json_decref(object);
+    }
+    return decoders;
+}
+
 static json_t *classes_json(const struct corpus_counts *counts, const struct corpus_rules *rules)
 {
     json_t *classes = json_object();
@@ -67,9 +86,10 @@ static json_t *classes_json(const struct corpus_counts *counts, const struct cor
         const struct corpus_class_counts *class = &counts->classes[i];
         if (class->rows || class->passed)
             json_object_set_new(classes, rules->classes[i].name,
-                                json_pack("{s:I, s:I, s:s, s:o}", "rows", (json_int_t) class->rows, "spoilt_passed",
-                                          (json_int_t) class->passed, "right", rules->classes[i].right, "examples",
-                                          examples_json(&class->examples)));
+                                json_pack("{s:I, s:I, s:s, s:s, s:o, s:o}", "rows", (json_int_t) class->rows,
+                                          "spoilt_passed", (json_int_t) class->passed, "right", rules->classes[i].right,
+                                          "why", rules->classes[i].why, "decoders", class_decoders_json(class),
+                                          "examples", examples_json(&class->examples)));
     }
     return classes;
 }
@@ -144,6 +164,16 @@ static json_t *merged_examples(const json_t *left, const json_t *right, size_t m
     return merged;
 }
 
+/* Whether the example `left` is of a shorter row than `right`, or of an equally long one that comes before. */
+static bool is_less(const json_t *left, const json_t *right)
+{
+    const char *a = json_string_value(json_object_get(left, "bytes"));
+    const char *b = json_string_value(json_object_get(right, "bytes"));
+    if (!a || !b || strlen(a) != strlen(b))
+        return a && (!b || strlen(a) < strlen(b));
+    return strcmp(a, b) < 0;
+}
+
 /* Adds every integer of `from` to the same one of `to`, recursively; copies what `to` lacks. */
 static void add_object(json_t *to, const json_t *from, size_t most_examples)
 {
@@ -154,6 +184,8 @@ static void add_object(json_t *to, const json_t *from, size_t most_examples)
         json_t *there = json_object_get(to, key);
         if (!there)
             json_object_set_new(to, key, json_deep_copy(value));
+        else if (strcmp(key, "least") == 0)
+            json_object_set(to, key, is_less(value, there) ? value : there);
         else if (json_is_integer(value))
             json_integer_set(there, json_integer_value(there) + json_integer_value(value));
         else if (json_is_object(value))

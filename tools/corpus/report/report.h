@@ -1,6 +1,7 @@
-/* report.h: the result of a check, as JSON and as text. The sum of the reports of parts is the report of the whole. */
-#ifndef SEGUE_TOOLS_CORPUS_REPORT_H
-#define SEGUE_TOOLS_CORPUS_REPORT_H
+/* report.h: the result of a check, as JSON, as text and as a page. The sum of the reports of parts is the report of the
+ * whole. */
+#ifndef SEGUE_TOOLS_CORPUS_REPORT_REPORT_H
+#define SEGUE_TOOLS_CORPUS_REPORT_REPORT_H
 
 #include <jansson.h>
 
@@ -21,6 +22,9 @@ bool corpus_report_merge(json_t *to, const json_t *from);
 /* Removes from the report, and counts, the rows outside every class that the baseline (another report) has too. Prints
  * the reason and returns false if the baseline does not list all of its own. */
 bool corpus_report_forgive(json_t *report, const json_t *baseline);
+
+/* Writes the report as a page. On failure, prints the reason and returns false. */
+bool corpus_report_write_html(const json_t *report, const char *path);
 
 /* Prints a report as text. */
 void corpus_report_print(const json_t *report);
