@@ -38,8 +38,8 @@ typedef bool calls_poke(uint64_t address, const void *bytes, size_t size);
 /* Whether a call may be made as it is, without being looked at in a handler. Compiled for general registers only. */
 typedef bool calls_is_plain(const struct system_call *call);
 
-/* Reads and sets the program's action for SIGSYS, each if not NULL: the action behind the library's. */
-typedef void calls_action(const struct platform_action *wanted, struct platform_action *before);
+/* Reads and sets the program's action for a signal that is kept, each if not NULL: the action behind the library's. */
+typedef void calls_action(int number, const struct platform_action *wanted, struct platform_action *before);
 
 /* Prepares the process: from now on no action for a signal blocks SIGSYS. Not async-signal-safe; the four are. */
 void calls_prepare(calls_peek *peek, calls_poke *poke, calls_is_plain *is_plain, calls_action *action);
@@ -47,6 +47,13 @@ void calls_prepare(calls_peek *peek, calls_poke *poke, calls_is_plain *is_plain,
 /* The calls of the calling thread, and of all threads and processes that it makes, are caught from now on. SIGSYS must
  * have the library's handler. False if the system refuses. */
 bool calls_arm(void);
+
+/* The calling thread's calls are caught no longer. It must not be in a call that calls_make has arranged. */
+void calls_disarm(void);
+
+/* While calls are caught the program blocks none of these signals, nor SIGSYS, and sets the actions behind the
+ * library's for them. At first that is SIGSYS alone. */
+void calls_keep(uint64_t signals);
 
 /* The process dies of SIGSYS. The library's handler for it is taken away without being caught. */
 void calls_die(void);
@@ -91,6 +98,9 @@ uint64_t calls_detour(unsigned gate);
 
 /* Whether calls_serve_own may serve the call. General registers only. */
 bool calls_is_own(const struct system_call *call);
+
+/* A thread that was interrupted at a gate goes on at the program's own call: that is looked at anew. */
+void calls_leave_gate(struct native_frame native);
 
 /* Arranges that the thread goes on behind the call, with that result. */
 void calls_return(const struct system_call *call, long result);

@@ -115,7 +115,7 @@ static const void *find_frame_behind(struct segue_regs *regs, bool *in_fault)
     return frame ? outermost_of(frame, regs->rsp) : NULL;
 }
 
-void interrupted_read(const void *ucontext, struct segue_mutator *context)
+const void *interrupted_read(const void *ucontext, struct segue_mutator *context)
 {
     *context = (struct segue_mutator){.red_zone = RED_ZONE};
     fault_get_registers(ucontext, &context->regs);
@@ -126,7 +126,7 @@ void interrupted_read(const void *ucontext, struct segue_mutator *context)
         /* Registers that were translated are not those in the frame. */
         if (memcmp(&context->regs, &interrupted, sizeof interrupted) == 0)
             context->private_.native = (uint64_t)(uintptr_t)ucontext;
-        return;
+        return NULL;
     }
     context->private_.regs = interrupted;
     context->private_.xstate = context->xstate;
@@ -138,4 +138,5 @@ void interrupted_read(const void *ucontext, struct segue_mutator *context)
     }
     frame_get_any_xstate(outermost, &context->xstate);
     take_handler_stack(context, outermost);
+    return outermost;
 }

@@ -5,7 +5,8 @@
 
 #include <segue/mutator.h>
 
-/* Reads the application's context. `ucontext` is the handler's own; for the calling thread. Async-signal-safe. */
-void interrupted_read(const void *ucontext, struct segue_mutator *context);
+/* Reads the application's context. `ucontext` is the handler's own; for the calling thread. Returns the frame of the
+ * outermost of the library's handlers that the thread is in; NULL if it is in none. Async-signal-safe. */
+const void *interrupted_read(const void *ucontext, struct segue_mutator *context);
 
 #endif

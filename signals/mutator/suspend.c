@@ -28,6 +28,7 @@
 #include <signal.h>
 
 #include "interrupted.h"
+#include "platform/calls/calls.h"
 #include "platform/clock.h"
 #include "platform/frame/frame.h"
 #include "platform/threads/identity.h"
@@ -150,6 +151,12 @@ static void expect_own_signal(void)
     thread_self.expects_suspension = platform_signal_is_pending(suspend_signal());
 }
 
+/* Whether a system call can be made as it is may be another matter after the suspension: it is looked at anew. */
+static void leave_gate(const void *ucontext)
+{
+    calls_leave_gate((struct native_frame){.context = (void *)(uintptr_t)ucontext});
+}
+
 /* False if the request was given up meanwhile. */
 static bool be_suspended(struct place *place, uint32_t asked, bool is_own, const void *ucontext)
 {
@@ -160,13 +167,15 @@ static bool be_suspended(struct place *place, uint32_t asked, bool is_own, const
     /* Read now: once the state is HELD, the slot may be released and taken for another thread at any moment. */
     is_own = is_own && !place->is_asked_again;
     thread_self.suspensions++;
-    interrupted_read(ucontext, &context);
+    const void *handler = interrupted_read(ucontext, &context);
     context.kind = SEGUE_MUTATOR_THREAD;
     place->context = &context;
     __atomic_store_n(&place->state, held, __ATOMIC_RELEASE);
     wake(place);
     while (state_of(place) == held)
         sleep_while(place, held, PLATFORM_FOREVER);
+    if (handler)
+        leave_gate(handler);
     if (!is_own)
         expect_own_signal();
     return true;
@@ -241,6 +250,7 @@ void suspend_serve(int number, void *info, void *ucontext)
     /* A body's check may not hold after the suspension. */
     if (!hot_leave(ucontext))
         ask_was_suspended();
+    leave_gate(ucontext);
     bool has_token = is_token(info, &token), is_lost = frame_is_lost(info);
     bool is_expected = thread_self.expects_suspension;
     /* The answer may set it anew. */

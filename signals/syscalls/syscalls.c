@@ -41,6 +41,10 @@ struct pending {
 /* A signal that carries this address asks the thread to have its calls caught. */
 static char word_arm;
 static bool are_caught;
+/* They are caught no longer: each thread learns of that at its next call that traps. */
+static bool has_ended;
+/* The signals that the program does not block, but SIGSYS. */
+static uint64_t kept;
 
 /* ---- calls that do not trap ---- */
 
@@ -52,6 +56,8 @@ static SEGUE_HOT_POLICY bool peek_plainly(void *to, uint64_t address, size_t siz
 
 static SEGUE_HOT_POLICY bool is_plain(const struct system_call *call)
 {
+    if (__atomic_load_n(&has_ended, __ATOMIC_RELAXED))
+        return true;
     if (calls_is_own(call))
         return false;
     if (region_count() == 0)
@@ -70,15 +76,18 @@ static void pass(const struct system_call *call, size_t room)
 {
     if (calls_sets_filter(call))
         detours_end();
-    detours_note(call, room);
+    if (!__atomic_load_n(&has_ended, __ATOMIC_RELAXED))
+        detours_note(call, room);
     calls_pass(call);
 }
 
 /* ---- preparation ---- */
 
+/* In a process that runs already, a thread may be on its way through a detour while a region begins. */
 void syscalls_prepare(void)
 {
-    detours_prepare();
+    if (!kept)
+        detours_prepare();
 }
 
 const char *syscalls_obstacle(void)
@@ -99,21 +108,36 @@ static bool send_arm(int number, void *unused)
     return true;
 }
 
-static void exchange_action(const struct platform_action *wanted, struct platform_action *before)
+static uint64_t open_signals(void)
 {
-    previous_exchange(SIGSYS, wanted, before);
+    return SIGNAL_BIT(SIGSYS) | __atomic_load_n(&kept, __ATOMIC_RELAXED);
+}
+
+void syscalls_keep(uint64_t signals)
+{
+    __atomic_store_n(&kept, signals, __ATOMIC_RELAXED);
 }
 
 bool syscalls_begin(void)
 {
-    calls_prepare(space_peek, space_poke, is_plain, exchange_action);
-    chain_keep_open(SIGNAL_BIT(SIGSYS));
-    platform_mask_unblock(SIGNAL_BIT(SIGSYS));
+    calls_prepare(space_peek, space_poke, is_plain, previous_exchange);
+    calls_keep(open_signals());
+    chain_keep_open(open_signals());
+    platform_mask_unblock(open_signals());
+    bool had_ended = __atomic_exchange_n(&has_ended, false, __ATOMIC_SEQ_CST);
     if (!calls_arm())
         return false;
-    if (!__atomic_exchange_n(&are_caught, true, __ATOMIC_RELAXED))
+    if (!__atomic_exchange_n(&are_caught, true, __ATOMIC_RELAXED) || had_ended)
         look_at_threads(send_arm, NULL);
     return true;
+}
+
+void syscalls_end(void)
+{
+    __atomic_store_n(&has_ended, true, __ATOMIC_SEQ_CST);
+    calls_keep(SIGNAL_BIT(SIGSYS));
+    chain_keep_open(SIGNAL_BIT(SIGSYS));
+    calls_disarm();
 }
 
 /* ---- signals of the library to itself ---- */
@@ -158,8 +182,9 @@ bool syscalls_take_signal(struct native_frame native)
     if (!platform_signal_word(native.info, &word))
         return false;
     if (word == (uint64_t)(uintptr_t)&word_arm) {
-        frame_set_mask(native.context, frame_get_mask(native.context) & ~SIGNAL_BIT(SIGSYS));
-        calls_arm();
+        frame_set_mask(native.context, frame_get_mask(native.context) & ~open_signals());
+        if (!__atomic_load_n(&has_ended, __ATOMIC_RELAXED))
+            calls_arm();
         return true;
     }
     if (busy_is_question(word))
@@ -171,6 +196,8 @@ bool syscalls_take_signal(struct native_frame native)
 
 bool syscalls_take(struct system_call *call, size_t room)
 {
+    if (__atomic_load_n(&has_ended, __ATOMIC_RELAXED))
+        calls_disarm();
     if (room < CALLS_STACK && calls_leads_mask(call)) {
         pass(call, room);
         return true;

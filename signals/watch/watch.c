@@ -10,6 +10,7 @@
 
 #include "adopt.h"
 #include "decode/x86/page.h"
+#include "hold.h"
 #include "index.h"
 #include "platform/memory/mappings.h"
 #include "platform/memory/memory.h"
@@ -17,6 +18,7 @@
 #include "platform/threads/thread.h"
 #include "policy.h"
 #include "signals/regions/region.h"
+#include "signals/syscalls/syscalls.h"
 #include "signals/threads/thread.h"
 #include "signals/watch/counts/counts.h"
 #include "signals/watch/queue/queue.h"
@@ -323,6 +325,22 @@ static void take_ranges(const struct segue_watch *watches, size_t count, struct 
     }
 }
 
+/* Where system calls are caught, all other threads are interrupted meanwhile: a call that waits with a pointer into the
+ * pages begins again, and is then looked at. */
+static enum segue_status close_pages(const struct adopted *made, size_t count)
+{
+    struct held held;
+    const bool holds = count && syscalls_are_caught();
+    enum segue_status status = holds ? hold_all(&held) : SEGUE_OK;
+    if (status != SEGUE_OK)
+        return status;
+    for (size_t i = 0; i < count; i++)
+        platform_protect(made[i].pages.at, made[i].pages.size, PLATFORM_NONE);
+    if (holds)
+        hold_end(&held);
+    return SEGUE_OK;
+}
+
 static enum segue_status add(const struct segue_watch *watches, size_t count, uint64_t *ids, struct work *work)
 {
     for (size_t i = 0; i < count; i++) {
@@ -345,8 +363,8 @@ static enum segue_status add(const struct segue_watch *watches, size_t count, ui
         mark(&watches[i]);
     platform_signals_release(before);
     status = mark_anew(work, spans, missing);
-    for (size_t i = 0; i < missing; i++)
-        platform_protect(work->missing[i].pages.at, work->missing[i].pages.size, PLATFORM_NONE);
+    if (status == SEGUE_OK)
+        status = close_pages(work->missing, missing);
     if (status != SEGUE_OK) {
         const char *why = segue_reason();
         for (size_t i = 0; i < count; i++)

@@ -19,6 +19,20 @@ bool calls_arm(void)
     return false;
 }
 
+void calls_leave_gate(struct native_frame native)
+{
+    (void)native;
+}
+
+void calls_disarm(void)
+{
+}
+
+void calls_keep(uint64_t signals)
+{
+    (void)signals;
+}
+
 void calls_die(void)
 {
 }

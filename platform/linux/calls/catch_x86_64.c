@@ -80,6 +80,20 @@ static calls_poke *poke;
 static calls_is_plain *is_plain;
 static calls_action *action;
 
+/* The signals that the program neither blocks nor takes from the library. */
+static uint64_t kept = SIGNAL_BIT(SIGSYS);
+
+static uint64_t kept_signals(void)
+{
+    return __atomic_load_n(&kept, __ATOMIC_RELAXED);
+}
+
+static bool is_kept(uint64_t number)
+{
+    uint64_t bit = (uint32_t)number - UINT64_C(1);
+    return bit < SIGNALS_MOST && (kept_signals() >> bit & 1);
+}
+
 /* The process whose memory this is; 0 in a child that has its own, until it asks: the kernel clears the page. A child
  * that shares its parent's memory finds its parent there. NULL: it is not known. */
 static uint64_t *owner;
@@ -140,6 +154,16 @@ bool calls_arm(void)
 {
     return calls_call(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, (long)calls_exempt.start,
                       (long)calls_exempt.size, 0, 0) == 0;
+}
+
+void calls_disarm(void)
+{
+    calls_call(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0, 0);
+}
+
+void calls_keep(uint64_t signals)
+{
+    __atomic_store_n(&kept, signals | SIGNAL_BIT(SIGSYS), __ATOMIC_RELAXED);
 }
 
 void calls_die(void)
@@ -286,6 +310,14 @@ static enum code_range_result translate_gate(const struct code_range *range, str
 
 const struct code_range calls_gate_range = {calls_gates, calls_gates_end, translate_gate};
 
+void calls_leave_gate(struct native_frame native)
+{
+    greg_t *registers = registers_of(native);
+    uint64_t offset = (uint64_t)registers[REG_RIP] - address_of(calls_gates);
+    if (offset < GATES * GATE_SIZE && offset % GATE_SIZE == 0)
+        registers[REG_RIP] = (greg_t)(calls_targets[offset / GATE_SIZE] - CALL_SIZE);
+}
+
 /* Nothing has changed but RCX. What follows is as a function that was called. */
 static enum code_range_result translate_detour(const struct code_range *range, struct segue_regs *regs,
                                                const void **unused)
@@ -301,7 +333,9 @@ static enum code_range_result translate_trap(const struct code_range *range, str
 {
     (void)range;
     (void)unused;
-    regs->rip = calls_targets[(regs->rip - address_of(calls_traps)) / CAUGHT_SIZE] - CALL_SIZE;
+    uint64_t offset = regs->rip - address_of(calls_traps);
+    uint64_t target = calls_targets[offset / CAUGHT_SIZE];
+    regs->rip = offset % CAUGHT_SIZE ? target : target - CALL_SIZE;
     return CODE_RANGE_REGISTERS;
 }
 
@@ -431,9 +465,7 @@ const struct code_range calls_make_range = {calls_make_call, calls_make_end, tra
 
 /* ---- calls that are served in their own way ---- */
 
-#define CALL_SIGNAL SIGNAL_BIT(SIGSYS)
-
-/* Sets the mask that the trap's return puts in force: the program's, but SIGSYS. */
+/* Sets the mask that the trap's return puts in force: the program's, without the signals that are kept. */
 static long change_mask(const struct system_call *call)
 {
     uint64_t before = frame_get_mask(call->native.context), bits, mask;
@@ -455,7 +487,7 @@ static long change_mask(const struct system_call *call)
         default:
             return -EINVAL;
         }
-        mask &= ~(CALL_SIGNAL | SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
+        mask &= ~(kept_signals() | SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
         frame_set_mask(call->native.context, mask);
     }
     if (call->arguments[2] && !poke(call->arguments[2], &before, sizeof before))
@@ -468,9 +500,9 @@ static bool open_mask(const struct system_call *call, uint64_t *arguments, struc
                       unsigned argument, size_t size, size_t offset)
 {
     uint64_t *mask = &record->room[offset / sizeof *record->room];
-    if (!arguments[argument] || !peek(record->room, arguments[argument], size) || !(*mask & CALL_SIGNAL))
+    if (!arguments[argument] || !peek(record->room, arguments[argument], size) || !(*mask & kept_signals()))
         return false;
-    *mask &= ~CALL_SIGNAL;
+    *mask &= ~kept_signals();
     arguments[argument] = address_of(calls_record(call)->room);
     return true;
 }
@@ -480,9 +512,9 @@ static bool open_pair(const struct system_call *call, uint64_t *arguments, struc
 {
     uint64_t *room = record->room;
     if (!arguments[5] || !peek(room, arguments[5], 16) || !room[0] || room[1] != MASK_SIZE ||
-        !peek(&room[2], room[0], MASK_SIZE) || !(room[2] & CALL_SIGNAL))
+        !peek(&room[2], room[0], MASK_SIZE) || !(room[2] & kept_signals()))
         return false;
-    room[2] &= ~CALL_SIGNAL;
+    room[2] &= ~kept_signals();
     room[0] = address_of(&calls_record(call)->room[2]);
     arguments[5] = address_of(calls_record(call)->room);
     return true;
@@ -524,21 +556,22 @@ static void return_from_signal(const struct system_call *call)
 {
     ucontext_t *frame = (ucontext_t *)registers_of(call->native)[REG_RSP];
     uint64_t mask;
-    if (peek(&mask, address_of(&frame->uc_sigmask), sizeof mask) && (mask & CALL_SIGNAL)) {
-        mask &= ~CALL_SIGNAL;
+    if (peek(&mask, address_of(&frame->uc_sigmask), sizeof mask) && (mask & kept_signals())) {
+        mask &= ~kept_signals();
         poke(address_of(&frame->uc_sigmask), &mask, sizeof mask);
     }
     set(call, REG_RIP, address_of(calls_gate_return));
 }
 
-/* The library keeps SIGSYS: the program's action for it is that behind the library's. The action of a child that shares
- * its parent's memory cannot be kept: it is the default one, as it will be after execve. A filter may answer the call,
- * so it is made. */
+/* The program's action for a signal that the library keeps is that behind the library's. The action of a child that
+ * shares its parent's memory cannot be kept: it is the default one, as it will be after execve. A filter may answer the
+ * call, so it is made. */
 static long change_own_action(const struct system_call *call)
 {
     struct platform_action wanted = {0}, before;
     bool sets = call->arguments[1];
-    long result = calls_call(SYS_rt_sigaction, SIGSYS, 0, 0, (long)call->arguments[3], 0, 0);
+    const int number = (int)call->arguments[0];
+    long result = calls_call(SYS_rt_sigaction, number, 0, 0, (long)call->arguments[3], 0, 0);
     if (result != 0)
         return result;
     if (sets && !peek(&wanted, call->arguments[1], sizeof wanted))
@@ -549,13 +582,13 @@ static long change_own_action(const struct system_call *call)
         sets = false;
     }
     wanted.mask &= ~(SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
-    action(sets ? &wanted : NULL, &before);
+    action(number, sets ? &wanted : NULL, &before);
     return call->arguments[2] && !poke(call->arguments[2], &before, sizeof before) ? -EFAULT : 0;
 }
 
 static bool change_action(const struct system_call *call)
 {
-    if ((int)call->arguments[0] != SIGSYS)
+    if (!is_kept(call->arguments[0]))
         return lead_mask(call);
     calls_return(call, change_own_action(call));
     return true;
@@ -597,8 +630,7 @@ SEGUE_HOT_POLICY bool calls_is_own(const struct system_call *call)
 
 bool calls_is_served_at_once(const struct system_call *call)
 {
-    return call->number == SYS_rt_sigprocmask ||
-           (call->number == SYS_rt_sigaction && (int)call->arguments[0] == SIGSYS);
+    return call->number == SYS_rt_sigprocmask || (call->number == SYS_rt_sigaction && is_kept(call->arguments[0]));
 }
 
 bool calls_leads_mask(const struct system_call *call)

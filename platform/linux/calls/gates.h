@@ -8,7 +8,7 @@
 
 #define GATES 2048
 #define GATE_SIZE 16
-#define CAUGHT_SIZE 4
+#define CAUGHT_SIZE 16
 /* struct system_call. */
 #define SEEN_SIZE 80
 #define CHILD_GATES 32

@@ -9,7 +9,7 @@
  *      detours         one for each gate: jumps in place of SYSCALL lead here; on to look, with the gate's address
  *      look            saves all that a call keeps, asks C whether the call may be made as it is, and goes on to the
  *                      gate or to the trap
- *      traps           one for each gate: the call, which traps
+ *      traps           one for each gate: the call, which traps; in a thread whose calls are caught no longer, a gate
  *
  * RCX and R11 are the two registers that SYSCALL changes. No flag changes: SYSCALL keeps them.
  *
@@ -208,10 +208,15 @@ LABEL(calls_look)
 
         .p2align 4
 LABEL(calls_traps)
+        .set    number, 0
         .rept   GATES
+        .p2align 4
         syscall
-        ud2
+        movq    C(calls_targets) + 8 * number(%rip), %rcx
+        jmp     *%rcx
+        .set    number, number + 1
         .endr
+        .p2align 4
 LABEL(calls_traps_end)
 
         SECTION_TEXT(calls_wants_finish)

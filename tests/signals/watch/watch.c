@@ -399,6 +399,49 @@ static int watch_reports_system_calls(void)
     return 0;
 }
 
+static int waiting_pipe[2];
+static unsigned bytes_read;
+
+/* Its calls go by a trap, then by a gate, and at last by a detour. */
+static void *read_bytes(void *failure)
+{
+    for (;;) {
+        ssize_t size = read(waiting_pipe[0], shared.buffer, 1);
+        if (size != 1)
+            return size == 0 ? NULL : failure;
+        __atomic_fetch_add(&bytes_read, 1, __ATOMIC_RELEASE);
+    }
+}
+
+/* A call that waits with a pointer into the page begins again when the page is closed, and when it is given back. */
+static int watch_begins_under_calls_that_wait(void)
+{
+    static const struct segue_options options = {.flags = SEGUE_INSTALL_SYSTEM_CALLS};
+    static const struct timespec moment = {.tv_nsec = 200000};
+    void *failure;
+    pthread_t reader;
+    enum segue_status status = segue_install(&options);
+    if (status == SEGUE_UNSUPPORTED)
+        return CASE_SKIPPED;
+    assert_int_equal(status, SEGUE_OK);
+    assert_int_equal(segue_suspend_install(NULL), SEGUE_OK);
+    assert_int_equal(pipe(waiting_pipe), 0);
+    assert_int_equal(pthread_create(&reader, NULL, read_bytes, waiting_pipe), 0);
+    for (unsigned i = 0; i < 30; i++) {
+        nanosleep(&moment, NULL);
+        uint64_t id = begin(&shared.counter, sizeof shared.counter, SEGUE_WATCH_WRITE);
+        for (unsigned written = 0; written < 3; written++)
+            assert_int_equal(write(waiting_pipe[1], "x", 1), 1);
+        nanosleep(&moment, NULL);
+        assert_int_equal(segue_watch_remove(id), SEGUE_OK);
+    }
+    close(waiting_pipe[1]);
+    pthread_join(reader, &failure);
+    assert_null(failure);
+    assert_int_equal(bytes_read, 90);
+    return 0;
+}
+
 static int watch_refuses_by_name(void)
 {
     prepare();
@@ -440,5 +483,7 @@ static int watch_refuses_by_name(void)
     X(watch_sees_constant_addresses)                                                                                   \
     X(watch_sees_instructions_in_two_pages)                                                                            \
     X(watch_takes_many_ranges)                                                                                         \
-    X(watch_goes_on_in_a_child) X(watch_is_read_in_a_child) X(watch_reports_system_calls) X(watch_refuses_by_name)
+    X(watch_goes_on_in_a_child)                                                                                        \
+    X(watch_is_read_in_a_child)                                                                                        \
+    X(watch_reports_system_calls) X(watch_begins_under_calls_that_wait) X(watch_refuses_by_name)
 CASES_MAIN(EACH_CASE)
