@@ -3,8 +3,9 @@
 
 const struct verb_words watch_words = {
     .name = "watch",
-    .forms = (const char *const[]){"[OPTION...] TARGET... -- PROGRAM [ARGUMENT...]", NULL},
-    .summary = "runs a program and reports who touches a variable or other memory",
+    .forms =
+        (const char *const[]){"[OPTION...] TARGET... -- PROGRAM [ARGUMENT...]", "[OPTION...] --pid=N TARGET...", NULL},
+    .summary = "runs a program, or attaches to one, and reports who touches a variable or other memory",
     .operands =
         (const struct operand_words[]){
             {"TARGET...", "what to watch, until --",
@@ -29,6 +30,10 @@ const struct verb_words watch_words = {
              "That takes some nanoseconds for an access, in place of microseconds."},
             {WATCH_FOLLOW, "follow", NULL, "report the accesses of children made by fork, too", NULL},
             {WATCH_LIMIT, "limit", "N", "report no more than N accesses; the program goes on", NULL},
+            {WATCH_PID, "pid", "=N", "watch the process with that number, until it ends or the command is interrupted",
+             "One of its threads is stopped for some milliseconds, and loads a library; a thread of the library's own "
+             "does the rest. At the end all is given back, also if the command is killed; the library stays loaded. "
+             "The command exits with 0."},
             {WATCH_JSON, "json", NULL, "a JSON object on a line for each access", NULL},
             {WATCH_OUTPUT, "output", "FILE", "write there; without it, to standard error", NULL},
             {0},

@@ -22,6 +22,17 @@ static int read_limit(const char *text, uint64_t *limit)
     return EXIT_DONE;
 }
 
+static int read_process(const char *text, pid_t *process)
+{
+    char *end;
+    errno = 0;
+    long number = strtol(text, &end, 10);
+    *process = (pid_t)number;
+    if (*text < '0' || *text > '9' || *end || errno || number <= 0 || number != *process)
+        return misuse(VERB, "--pid wants the number of a process, not '%s'", text);
+    return EXIT_DONE;
+}
+
 static int read_condition(const char *text, struct condition *condition)
 {
     if (condition_read(text, condition))
@@ -54,6 +65,8 @@ static int read_option(int option, struct options *options)
         return EXIT_DONE;
     case WATCH_LIMIT:
         return read_limit(optarg, &options->limit);
+    case WATCH_PID:
+        return read_process(optarg, &options->process);
     case WATCH_JSON:
         options->is_json = true;
         return EXIT_DONE;
@@ -63,7 +76,7 @@ static int read_option(int option, struct options *options)
     }
 }
 
-/* TARGET... -- PROGRAM [ARGUMENT...] */
+/* TARGET... -- PROGRAM [ARGUMENT...]; with --pid, TARGET... alone */
 static int read_operands(int argument_count, char **arguments, struct options *options)
 {
     options->targets = arguments;
@@ -73,14 +86,16 @@ static int read_operands(int argument_count, char **arguments, struct options *o
         options->target_count++;
     if (options->target_count == 0)
         return misuse(VERB, "a TARGET is missing, such as the name of a variable");
-    if ((int)options->target_count + 1 >= argument_count)
+    if (options->process && (int)options->target_count < argument_count)
+        return misuse(VERB, "a program and --pid exclude each other: only targets follow");
+    if (!options->process && (int)options->target_count + 1 >= argument_count)
         return misuse(VERB, "a program is missing: -- PROGRAM [ARGUMENT...], behind the targets");
     for (size_t i = 0; i < options->target_count; i++)
         if (arguments[i][0] == '-')
             return misuse(VERB, "'%s' is behind a target: options come first, and -- ends the targets", arguments[i]);
     if (options->target_count > SHARED_RANGES)
         return misuse(VERB, "there are more than %u targets", SHARED_RANGES);
-    options->program = arguments + options->target_count + 1;
+    options->program = options->process ? NULL : arguments + options->target_count + 1;
     return EXIT_DONE;
 }
 

@@ -2,6 +2,8 @@
 #ifndef SEGUE_TOOLS_WATCH_OPTIONS_H
 #define SEGUE_TOOLS_WATCH_OPTIONS_H
 
+#include <sys/types.h>
+
 #include "value.h"
 
 struct options {
@@ -18,6 +20,8 @@ struct options {
     char **targets;
     size_t target_count;
     char **program;
+    /* In place of a program: one that runs; or 0. */
+    pid_t process;
 };
 
 /* Returns an enum exit_code: EXIT_DONE, or EXIT_USAGE and a message. */

@@ -2,10 +2,10 @@
  * name. */
 #include "program.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,12 +13,15 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "tools/support/message.h"
+#include "tools/watch/attach/attach.h"
+#include "tools/watch/attach/file.h"
 
 #define VERB "watch"
 #define EXIT_NOT_FOUND 127
@@ -53,44 +56,14 @@ static char *find_program(const char *name)
     return NULL;
 }
 
-/* Whether some program header is an interpreter: the loader, which preloads. */
-static bool has_interpreter(int file, const Elf64_Ehdr *header)
-{
-    for (unsigned i = 0; i < header->e_phnum; i++) {
-        Elf64_Phdr part;
-        off_t at = (off_t)(header->e_phoff + i * sizeof part);
-        if (pread(file, &part, sizeof part, at) == (ssize_t)sizeof part && part.p_type == PT_INTERP)
-            return true;
-    }
-    return false;
-}
-
-static const char *refusal_of_elf(int file, const Elf64_Ehdr *header)
-{
-    if (header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_machine != EM_X86_64)
-        return "it is not a program for x86-64";
-    if (!has_interpreter(file, header))
-        return "it is linked statically: nothing can be preloaded into it; link it dynamically";
-    return NULL;
-}
-
-/* Any other file is a script, whose interpreter is watched. */
 static const char *refusal(const char *path)
 {
     struct stat status;
-    Elf64_Ehdr header;
     if (stat(path, &status) == 0 && (status.st_mode & (S_ISUID | S_ISGID)) && geteuid() != 0)
         return "it is setuid or setgid: the loader preloads nothing into it; run it as its owner";
     if (getxattr(path, "security.capability", NULL, 0) > 0 && geteuid() != 0)
         return "it has file capabilities: the loader preloads nothing into it";
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return NULL;
-    bool is_elf =
-        read(file, &header, sizeof header) == (ssize_t)sizeof header && memcmp(header.e_ident, ELFMAG, SELFMAG) == 0;
-    const char *why = is_elf ? refusal_of_elf(file, &header) : NULL;
-    close(file);
-    return why;
+    return file_refusal(path);
 }
 
 /* ---- what is preloaded ---- */
@@ -252,8 +225,10 @@ bool program_go(struct program *program)
             complain(VERB, "system calls are not seen, and fail on the watched pages: the kernel has no syscall user "
                            "dispatch");
         /* A terminal sends these to both; the program decides. */
-        signal(SIGINT, SIG_IGN);
-        signal(SIGQUIT, SIG_IGN);
+        if (!program->attached) {
+            signal(SIGINT, SIG_IGN);
+            signal(SIGQUIT, SIG_IGN);
+        }
         /* A report that cannot be written any more has an error, and the program goes on. */
         signal(SIGPIPE, SIG_IGN);
         signal(SIGXFSZ, SIG_IGN);
@@ -265,16 +240,94 @@ bool program_go(struct program *program)
     return false;
 }
 
+/* ---- a program that runs ---- */
+
+bool program_check(pid_t process)
+{
+    char *agent = find_library("libsegue-watch.so", "libsegue-watch.so");
+    if (!agent)
+        complain(VERB, "libsegue-watch.so is not in %s; install Segue", SEGUE_WATCH_FOLDER);
+    bool can = agent && attach_check(process, agent);
+    free(agent);
+    return can;
+}
+
+bool program_attach(struct program *program, struct code *code)
+{
+    static char name[32];
+    char path[64];
+    void *memory = MAP_FAILED;
+    char *agent = find_library("libsegue-watch.so", "libsegue-watch.so");
+    snprintf(path, sizeof path, "/proc/%d/comm", (int)code->process);
+    snprintf(name, sizeof name, "process %d", (int)code->process);
+    FILE *from = fopen(path, "re");
+    if (from && fgets(name, sizeof name, from))
+        name[strcspn(name, "\n")] = 0;
+    if (from)
+        fclose(from);
+    *program = (struct program){.name = name, .process = code->process};
+    program->attached = (int)syscall(SYS_pidfd_open, code->process, 0);
+    if (program->attached < 0) {
+        complain(VERB, "process %d cannot be waited for: %s", (int)code->process, strerror(errno));
+        free(agent);
+        return false;
+    }
+    int file = agent ? attach(code, agent) : -1;
+    free(agent);
+    if (file < 0)
+        return false;
+    memory = mmap(NULL, shared_size(), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    close(file);
+    if (memory == MAP_FAILED) {
+        complain(VERB, "there is no memory for the queue: %s", strerror(errno));
+        return false;
+    }
+    program->shared = memory;
+    if (wait_for(program, SHARED_READY))
+        return true;
+    complain(VERB, "%s has ended", program->name);
+    return false;
+}
+
+bool program_detach(struct program *program)
+{
+    uint32_t watched = SHARED_WATCHED;
+    __atomic_compare_exchange_n(&program->shared->state, &watched, SHARED_END, false, __ATOMIC_ACQ_REL,
+                                __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&program->shared->state, __ATOMIC_ACQUIRE) == SHARED_LEFT;
+}
+
+const char *program_left(const struct program *program)
+{
+    return program->shared->state == SHARED_LEFT && program->shared->reason[0] ? program->shared->reason : NULL;
+}
+
+/* Without the thread that is its side it has executed another program, or ends. */
+static bool attached_has_ended(const struct program *program)
+{
+    char path[64];
+    struct pollfd end = {.fd = program->attached, .events = POLLIN};
+    uint32_t state = program->shared ? __atomic_load_n(&program->shared->state, __ATOMIC_ACQUIRE) : SHARED_BEGUN;
+    if (poll(&end, 1, 0) != 0)
+        return true;
+    if (state < SHARED_WATCHED || state == SHARED_LEFT)
+        return false;
+    snprintf(path, sizeof path, "/proc/%d/task/%u", (int)program->process, program->shared->helper);
+    return access(path, F_OK) != 0 && __atomic_load_n(&program->shared->state, __ATOMIC_ACQUIRE) != SHARED_LEFT;
+}
+
 bool program_has_ended(struct program *program)
 {
-    if (!program->has_ended)
+    if (!program->has_ended && program->attached)
+        program->has_ended = attached_has_ended(program);
+    else if (!program->has_ended)
         program->has_ended = waitpid(program->process, &program->status, WNOHANG) != 0;
     return program->has_ended;
 }
 
 void program_stop(struct program *program)
 {
-    if (!program->has_ended) {
+    if (!program->has_ended && !program->attached) {
         kill(program->process, SIGKILL);
         waitpid(program->process, &program->status, 0);
     }

@@ -1,4 +1,4 @@
-/* program.h: the program that is watched, as a child of the command. */
+/* program.h: the program that is watched: a child of the command, or a process that ran already. */
 #ifndef SEGUE_TOOLS_WATCH_PROGRAM_H
 #define SEGUE_TOOLS_WATCH_PROGRAM_H
 
@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "tools/watch/agent/shared.h"
+#include "tools/watch/names/code.h"
 
 struct program {
     const char *name;
@@ -14,13 +15,25 @@ struct program {
     /* As waitpid has it, once it has ended. */
     bool has_ended;
     int status;
+    /* It ran already: a descriptor of the process; else 0. */
+    int attached;
 };
 
 /* Starts it, up to where its own code would begin. False, with a message, if it cannot be run or watched; `*code` is
  * then what the command exits with. */
 bool program_begin(struct program *program, char **arguments, int *code);
 
-/* Lets it watch its shared->ranges and run. False, with a message, if it refuses: it has been ended. */
+/* The same for a process that runs: it is ready to watch. False, with a message, if it cannot be watched. */
+bool program_check(pid_t process);
+bool program_attach(struct program *program, struct code *code);
+
+/* Asks it to watch no more, once; whether all is given back. Records are to be taken meanwhile. */
+bool program_detach(struct program *program);
+/* What is not as before, once it has been detached; NULL if all is. */
+const char *program_left(const struct program *program);
+
+/* Lets it watch its shared->ranges and run. False, with a message, if it refuses: it has been ended, if it was
+ * started. */
 bool program_go(struct program *program);
 
 /* Whether it has ended by now. */

@@ -51,6 +51,8 @@ int main(int argc, char **argv)
 {
     pthread_t threads[THREADS];
     (void)argv;
+    if (argc > 5)
+        return (int)sleep(60);
     if (argc > 4)
         return count_on();
     for (int i = 0; i < THREADS; i++)

@@ -1,11 +1,14 @@
-/* agent.c: libsegue-watch.so, which segue watch preloads into the program that it runs. Before the program's own code
- * begins it watches the ranges that the command asks for; the policies then work in the program's threads.
+/* agent.c: libsegue-watch.so, which segue watch preloads into the program that it runs, or loads into one that runs.
+ * It watches the ranges that the command asks for; the policies then work in the program's threads.
  *
- * It makes no thread and keeps no descriptor, and the program's environment becomes what it was. */
+ * Preloaded, it does so before the program's own code begins, makes no thread and keeps no descriptor, and the
+ * program's environment becomes what it was. In a program that runs it makes a thread, which stays as long as something
+ * is watched (attached.c). */
+#include "agent.h"
+
 #include <segue/handler.h>
 #include <segue/hot.h>
 #include <segue/suspend.h>
-#include <segue/watch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +16,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "shared.h"
 #include "signals/watch/counts/counts.h"
 #include "signals/watch/queue/queue.h"
 
@@ -36,7 +38,7 @@ static void restore_environment(void)
     unsetenv(SHARED_DESCRIPTOR);
 }
 
-static void say(struct shared *shared, enum shared_state state)
+void say(struct shared *shared, enum shared_state state)
 {
     __atomic_store_n(&shared->state, state, __ATOMIC_RELEASE);
 }
@@ -58,16 +60,19 @@ static enum segue_status install(struct shared *shared)
 {
     static const struct segue_options with_calls = {.flags = SEGUE_INSTALL_SYSTEM_CALLS};
     enum segue_status status = segue_install(&with_calls);
-    if (status != SEGUE_UNSUPPORTED)
+    if (status != SEGUE_UNSUPPORTED || shared->helper)
         return status;
     shared->lacks_calls = true;
     return segue_install(NULL);
 }
 
-static enum segue_status watch(struct shared *shared)
+enum segue_status watch(struct shared *shared)
 {
     struct segue_watch *watches = calloc(shared->range_count, sizeof *watches);
     uint64_t *ids = calloc(shared->range_count, sizeof *ids);
+    queue_use(&shared->queue, SHARED_PLACES);
+    shared->queue.reader = shared->command;
+    counts_use(shared->counts);
     enum segue_status status = watches && ids ? install(shared) : SEGUE_NO_MEMORY;
     /* Instructions that do not touch the watched pages stay as they are. */
     static const struct segue_hot_options options = {.flags = SEGUE_HOT_NOT_EAGER};
@@ -85,6 +90,8 @@ static enum segue_status watch(struct shared *shared)
         status = segue_watch_add(watches, shared->range_count, ids);
     for (uint32_t i = 0; status == SEGUE_OK && i < shared->range_count; i++)
         shared->ranges[i].id = (uint32_t)ids[i];
+    if (status != SEGUE_OK)
+        snprintf(shared->reason, sizeof shared->reason, "%s", segue_reason());
     free(watches);
     free(ids);
     return status;
@@ -103,12 +110,7 @@ __attribute__((constructor)) static void begin(void)
     say(shared, SHARED_READY);
     if (!wait_for_go(shared))
         return;
-    queue_use(&shared->queue, SHARED_PLACES);
-    shared->queue.reader = shared->command;
-    counts_use(shared->counts);
     enum segue_status status = watch(shared);
-    if (status != SEGUE_OK)
-        snprintf(shared->reason, sizeof shared->reason, "%s", segue_reason());
     say(shared, status == SEGUE_OK ? SHARED_WATCHED : SHARED_FAILED);
     /* The command now ends, and this process with it. */
     while (status != SEGUE_OK && wait_for_go(shared))

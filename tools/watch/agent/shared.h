@@ -2,7 +2,10 @@
  *
  * The program's side maps it and says READY; the command then finds out what is where in the program, fills in the
  * ranges, and says GO; the program's side watches them, and says WATCHED or FAILED. From then on the program puts
- * records into the queue, and the command takes them. */
+ * records into the queue, and the command takes them.
+ *
+ * In a program that ran already the program's side is a thread of its own. The command ends it by END; the thread gives
+ * back all, and says LEFT. It does so, too, if the command has ended. */
 #ifndef SEGUE_TOOLS_WATCH_SHARED_H
 #define SEGUE_TOOLS_WATCH_SHARED_H
 
@@ -13,10 +16,14 @@
 #define SHARED_DESCRIPTOR "SEGUE_WATCH_DESCRIPTOR"
 #define SHARED_PRELOAD "SEGUE_WATCH_PRELOAD"
 
+/* The function that begins in a program that ran already: its argument is the command's process, and it returns a
+ * descriptor of the memory, or a negative error number. */
+#define SHARED_ATTACH "segue_watch_attach"
+
 #define SHARED_RANGES 65536u
 #define SHARED_PLACES (UINT32_C(1) << 14)
 
-enum shared_state { SHARED_BEGUN, SHARED_READY, SHARED_GO, SHARED_WATCHED, SHARED_FAILED };
+enum shared_state { SHARED_BEGUN, SHARED_READY, SHARED_GO, SHARED_WATCHED, SHARED_FAILED, SHARED_END, SHARED_LEFT };
 
 struct shared_range {
     uint64_t address, size;
@@ -32,9 +39,11 @@ struct shared {
     /* The program's process, and the command's. */
     uint32_t process, command;
     uint32_t range_count;
+    /* The thread that is the program's side in a program that ran already; 0 in one that was started. */
+    uint32_t helper;
     /* System calls are not seen. */
     bool lacks_calls;
-    /* Of SHARED_FAILED. */
+    /* Of SHARED_FAILED; and of SHARED_LEFT, if not all is as before. */
     char reason[256];
     struct shared_range ranges[SHARED_RANGES];
     _Alignas(64) struct counts_place counts[COUNTS_PLACES];

@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+"""attach.py SEGUE SERVER STATIC: `segue watch --pid` of a threaded server that goes on answering: a hundred times, and
+whether anything of it is left; what is refused, and by which words."""
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+segue, program, static = sys.argv[1:4]
+ROUNDS = 100
+# Its bit is in /proc/PID/status: SIGSYS stays the library's.
+SIGSYS = 1 << 30
+failures = []
+
+
+def check(what, expected, found):
+    if expected != found:
+        failures.append(what)
+        print(f"FAILED: {what}\nexpected: {expected}\nfound:    {found}")
+
+
+def check_maps(what, expected, found):
+    """The kernel joins mappings without a name, or does not."""
+    check(what, expected[0], found[0])
+    check(f"{what} without a name", True, abs(expected[1] - found[1]) <= 4 or (expected[1], found[1]))
+
+
+class Server:
+    def __init__(self, folder, *arguments):
+        self.path = os.path.join(folder, "socket" + "".join(arguments))
+        self.process = subprocess.Popen([program, self.path, *arguments])
+        self.pid = self.process.pid
+        for _ in range(100):
+            if self.status("Threads") == "5" or self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+
+    def status(self, field):
+        with open(f"/proc/{self.pid}/status") as status:
+            return next(line.split()[1] for line in status if line.startswith(field + ":"))
+
+    def caught(self):
+        return int(self.status("SigCgt"), 16) & ~SIGSYS
+
+    def files(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def maps(self):
+        with open(f"/proc/{self.pid}/maps") as maps:
+            lines = [line.split() for line in maps]
+        named = sorted((line[1], line[5]) for line in lines if len(line) > 5)
+        return named, len(lines) - len(named)
+
+    def watch(self, *arguments):
+        return subprocess.run(
+            [segue, "watch", "--pid", str(self.pid), *arguments], capture_output=True, text=True, timeout=60
+        )
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class Client(threading.Thread):
+    def __init__(self, server):
+        super().__init__()
+        self.connection = socket.socket(socket.AF_UNIX)
+        self.connection.connect(server.path)
+        self.answers, self.wrong, self.ends = 0, 0, False
+        self.start()
+        for _ in range(100):
+            if self.answers or self.wrong:
+                break
+            time.sleep(0.05)
+
+    def run(self):
+        lines = self.connection.makefile("rwb")
+        while not self.ends:
+            number = self.answers % 100 + 1
+            lines.write(b"%d\n" % number)
+            lines.flush()
+            answer = lines.readline()
+            self.answers += 1
+            if answer != b"%d\n" % (number * (number + 1) // 2):
+                self.wrong += 1
+                return
+            if self.answers % 20 == 0:
+                time.sleep(0.001)
+
+    def end(self):
+        self.ends = True
+        self.join()
+        self.connection.close()
+
+
+def attach_and_detach(folder):
+    server = Server(folder)
+    client = Client(server)
+    caught, threads, files, maps = server.caught(), server.status("Threads"), server.files(), None
+    for number in range(ROUNDS):
+        watch = server.watch("--read", "--write", "--limit=20", "counter", "page")
+        if watch.returncode != 0 or len(watch.stderr.splitlines()) != 20:
+            check(f"round {number}", "20 lines", watch.stderr)
+            break
+        if number == 1:
+            maps = server.maps()
+    check("the server's end", None, server.process.poll())
+    check("wrong answers", 0, client.wrong)
+    check("answers", True, client.answers > ROUNDS)
+    if server.process.poll() is None:
+        check("threads", threads, server.status("Threads"))
+        # The library keeps two for its own use.
+        check("files", files + 2, server.files())
+        check_maps("mappings", maps, server.maps())
+        check("signals that are caught", f"{caught:x}", f"{server.caught():x}")
+    # Another one at the same time; one that is killed.
+    if server.process.poll() is None:
+        with subprocess.Popen([segue, "watch", "--pid", str(server.pid), "counter"], stderr=subprocess.PIPE) as first:
+            first.stderr.readline()
+            other = server.watch("counter")
+            check("a second command", True, "is watched already" in other.stderr)
+            first.kill()
+            first.stderr.read()
+        for _ in range(100):
+            if server.status("Threads") == threads:
+                break
+            time.sleep(0.05)
+        check("threads, after a command was killed", threads, server.status("Threads"))
+        check_maps("mappings, after a command was killed", maps, server.maps())
+        watch = subprocess.Popen(
+            [segue, "watch", "--count", "--pid", str(server.pid), "counter"], stderr=subprocess.PIPE, text=True
+        )
+        time.sleep(1)
+        watch.send_signal(signal.SIGINT)
+        table = watch.communicate(timeout=60)[1]
+        check("a table after an interruption", (0, True), (watch.returncode, " add+0x" in table))
+    check("the server's end, at last", None, server.process.poll())
+    check("wrong answers, at last", 0, client.wrong)
+    client.end()
+    server.end()
+
+
+def refuse(what, words, watch):
+    check(f"{what}: refused", 1, watch.returncode)
+    check(f"{what}: said", True, words in watch.stderr or watch.stderr)
+
+
+def refusals(folder):
+    server = Server(folder, "filtered")
+    refuse("a filter", "it has a seccomp filter", server.watch("counter"))
+    server.end()
+    server = Server(folder, "ignoring")
+    refuse("SIGSEGV is ignored", "it ignores SIGSEGV", server.watch("counter"))
+    server.end()
+    server = Server(folder, "blocked")
+    refuse("a name that is not there", "did you mean counter?", server.watch("countr"))
+    refuse("signals that are blocked", "a thread could not be suspended", server.watch("counter"))
+    check("it goes on", None, server.process.poll())
+    if os.geteuid() == 0:
+        other = subprocess.run(
+            ["setpriv", "--reuid=65534", segue, "watch", f"--pid={server.pid}", "counter"], capture_output=True, text=True
+        )
+        refuse("another user's", "it belongs to another user", other)
+    server.process.send_signal(signal.SIGSTOP)
+    time.sleep(0.2)
+    refuse("a stopped process", "it is stopped", server.watch("counter"))
+    server.end()
+    refuse("a process that has ended", "there is no such process", server.watch("counter"))
+    sleeping = subprocess.Popen([static, "1", "2", "3", "4", "5"], stdout=subprocess.DEVNULL)
+    watch = subprocess.run([segue, "watch", f"--pid={sleeping.pid}", "counter"], capture_output=True, text=True)
+    refuse("a static program", "it is linked statically", watch)
+    sleeping.kill()
+    sleeping.wait()
+
+
+with tempfile.TemporaryDirectory() as work:
+    attach_and_detach(work)
+    refusals(work)
+print("failed:" if failures else "passed", *failures)
+sys.exit(bool(failures))

@@ -1,0 +1,96 @@
+/* server.c: a threaded server for `segue watch --pid`: it answers each line on its socket by a sum, while other threads
+ * compute, wait and call. `server SOCKET [blocked|filtered|ignoring]`: what cannot be attached to. */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define WORKERS 4
+
+long counter;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t asked = PTHREAD_COND_INITIALIZER;
+static char page[4096];
+
+static void *add(void *unused)
+{
+    static const struct timespec moment = {.tv_nsec = 200000};
+    for (;;) {
+        __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED);
+        free(malloc(1000));
+        nanosleep(&moment, NULL);
+    }
+    return unused;
+}
+
+static void *compute(void *unused)
+{
+    for (volatile unsigned sum = 0;; sum++)
+        ;
+    return unused;
+}
+
+static void *wait_forever(void *unused)
+{
+    pthread_mutex_lock(&lock);
+    for (;;)
+        pthread_cond_wait(&asked, &lock);
+    return unused;
+}
+
+/* Through memory beside the counter: the kernel reads and writes there. */
+static void answer(int client)
+{
+    static char line[64];
+    for (ssize_t size; (size = read(client, line, sizeof line - 1)) > 0;) {
+        line[size] = 0;
+        long number = strtol(line, NULL, 10), sum = 0;
+        for (long i = 1; i <= number; i++)
+            sum += i;
+        int length = snprintf(page, sizeof page, "%ld\n", sum);
+        if (write(client, page, (size_t)length) < 0)
+            break;
+    }
+    close(client);
+}
+
+static void spoil(const char *how)
+{
+    struct sock_filter all = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
+    struct sock_fprog program = {1, &all};
+    sigset_t signals;
+    sigfillset(&signals);
+    if (strcmp(how, "blocked") == 0)
+        pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    else if (strcmp(how, "ignoring") == 0)
+        signal(SIGSEGV, SIG_IGN);
+    else if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        exit(3);
+}
+
+int main(int argc, char **argv)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    pthread_t thread;
+    if (argc < 2)
+        return 2;
+    alarm(240);
+    snprintf(name.sun_path, sizeof name.sun_path, "%s", argv[1]);
+    if (argc > 2)
+        spoil(argv[2]);
+    int server = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (bind(server, (void *)&name, sizeof name) != 0 || listen(server, 8) != 0)
+        return 1;
+    for (int i = 0; i < WORKERS; i++)
+        pthread_create(&thread, NULL, i == 0 ? compute : i == 1 ? wait_forever : add, NULL);
+    for (;;)
+        answer(accept(server, NULL, NULL));
+}

@@ -1,0 +1,149 @@
+/* attached.c: libsegue-watch.so in a program that ran already. A thread of the program that segue watch has borrowed
+ * calls segue_watch_attach; the thread that this makes does the rest, and ends when nothing is watched any more.
+ *
+ * There is no libsegue-sigchain.so here: the program's actions and masks for faults are kept where its system calls are
+ * caught. */
+#include <errno.h>
+#include <pthread.h>
+#include <segue/handler.h>
+#include <segue/suspend.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent.h"
+#include "signals/watch/attached.h"
+
+#define STACK_SIZE ((size_t)1 << 20)
+/* How often pages are given back that could not be because a thread did not stop. */
+#define TRIES 30u
+
+/* One at a time. */
+static struct shared *present;
+static int descriptor;
+
+int segue_watch_attach(int command) __attribute__((visibility("default")));
+
+static bool command_is_gone(const struct shared *shared)
+{
+    return kill((pid_t)shared->command, 0) != 0 && errno == ESRCH;
+}
+
+/* False if the command has ended meanwhile. */
+static bool wait_for(const struct shared *shared, enum shared_state state, long pause)
+{
+    const struct timespec moment = {.tv_nsec = pause};
+    while (__atomic_load_n(&shared->state, __ATOMIC_ACQUIRE) != (uint32_t)state) {
+        if (command_is_gone(shared))
+            return false;
+        nanosleep(&moment, NULL);
+    }
+    return true;
+}
+
+/* All that can be as before. A thread that waits for a place in the queue goes on. */
+static void give_back(struct shared *shared)
+{
+    enum segue_status status = SEGUE_OK;
+    __atomic_store_n(&shared->queue.is_closed, 1, __ATOMIC_RELAXED);
+    for (uint32_t i = 0; i < shared->range_count; i++) {
+        unsigned tries = 0;
+        enum segue_status removed;
+        while ((removed = segue_watch_remove(shared->ranges[i].id)) == SEGUE_TIMEOUT && tries++ < TRIES)
+            ;
+        status = status == SEGUE_OK ? removed : status;
+    }
+    if (status == SEGUE_OK) {
+        attached_end();
+        status = segue_suspend_uninstall();
+    }
+    if (status == SEGUE_OK)
+        status = segue_uninstall(NULL);
+    snprintf(shared->reason, sizeof shared->reason, "%s", status == SEGUE_OK ? "" : segue_reason());
+}
+
+static void *serve(void *argument)
+{
+    struct shared *shared = argument;
+    prctl(PR_SET_NAME, "segue-watch");
+    attached_begin();
+    shared->helper = (uint32_t)syscall(SYS_gettid);
+    say(shared, SHARED_READY);
+    bool goes = wait_for(shared, SHARED_GO, 100000);
+    close(descriptor);
+    if (goes && watch(shared) == SEGUE_OK) {
+        say(shared, SHARED_WATCHED);
+        wait_for(shared, SHARED_END, 5000000);
+        give_back(shared);
+        say(shared, SHARED_LEFT);
+    } else {
+        attached_end();
+        segue_suspend_uninstall();
+        segue_uninstall(NULL);
+        say(shared, SHARED_FAILED);
+    }
+    munmap(shared, shared_size());
+    __atomic_store_n(&present, NULL, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+static int make_memory(struct shared **shared)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < shared_size())
+        return -EFBIG;
+    int file = memfd_create("segue-watch", MFD_CLOEXEC);
+    if (file < 0)
+        return -errno;
+    void *memory = MAP_FAILED;
+    if (ftruncate(file, (off_t)shared_size()) == 0)
+        memory = mmap(NULL, shared_size(), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (memory == MAP_FAILED) {
+        const int error = errno;
+        close(file);
+        return -error;
+    }
+    *shared = memory;
+    return file;
+}
+
+static int make_thread(struct shared *shared)
+{
+    pthread_t thread;
+    pthread_attr_t attributes;
+    int error = pthread_attr_init(&attributes);
+    if (error)
+        return error;
+    pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    error = pthread_create(&thread, &attributes, serve, shared);
+    pthread_attr_destroy(&attributes);
+    return error;
+}
+
+int segue_watch_attach(int command)
+{
+    struct shared *shared = NULL;
+    if (present)
+        return -EBUSY;
+    int file = make_memory(&shared);
+    if (file < 0)
+        return file;
+    shared->command = (uint32_t)command;
+    shared->process = (uint32_t)getpid();
+    present = shared;
+    descriptor = file;
+    int error = make_thread(shared);
+    if (!error)
+        return file;
+    present = NULL;
+    munmap(shared, shared_size());
+    close(file);
+    return -error;
+}
