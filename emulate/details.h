@@ -3,6 +3,7 @@
 #define SEGUE_EMULATE_DETAILS_H
 
 #include <segue/emulate.h>
+#include <stddef.h>
 
 /* The most fragments into which windows' edges may cut a plan's accesses. Windows of whole pages cut no instruction
  * into so many. Of a repeated string a step carries out what a few fragments hold. */
@@ -22,7 +23,7 @@ struct plan_piece {
     uint32_t access;
 };
 
-/* The private part. */
+/* The private part; the accesses are behind it, and the fragments behind them, as many as the plan has room for. */
 struct __attribute__((may_alias)) plan_details {
     /* With SEGUE_ENGINE_REPLAY: the linear address of the memory operand, wherever in the operand the accesses
      * begin. */
@@ -31,10 +32,31 @@ struct __attribute__((may_alias)) plan_details {
      * accesses list all of them; the thread executes the instruction again for the rest. Else 0. */
     uint64_t elements;
     uint32_t piece_count;
-    struct plan_piece pieces[PLAN_PIECES];
+    /* The most accesses, and the most fragments. */
+    uint16_t most_accesses, most_pieces;
+    struct plan_piece *pieces;
+    struct segue_access accesses[];
 };
-_Static_assert(sizeof(struct plan_details) <= sizeof(((struct segue_plan *)0)->private_),
-               "struct segue_plan has room for it");
+
+/* The fragments that a small plan has room for beyond one for each access. */
+#define PLAN_CUTS 6u
+
+/* The bytes of a plan with room for so many accesses and fragments. */
+#define PLAN_BYTES(accesses, pieces)                                                                                   \
+    (offsetof(struct segue_plan, private_) + sizeof(struct plan_details) + (accesses) * sizeof(struct segue_access) +  \
+     (pieces) * sizeof(struct plan_piece))
+#define PLAN_BYTES_MOST PLAN_BYTES(SEGUE_ACCESSES_MOST, PLAN_PIECES)
+_Static_assert(sizeof(struct segue_plan) <= SEGUE_PLAN_SIZE, "the header promises it");
+_Static_assert(PLAN_BYTES(8, 8 + PLAN_CUTS) <= sizeof(struct segue_plan), "the header promises eight accesses");
+_Static_assert(PLAN_BYTES_MOST <= SEGUE_PLAN_SIZE_MOST, "and that this suffices for all");
+_Static_assert(offsetof(struct segue_plan, private_) % _Alignof(struct plan_details) == 0, "where the details are");
+
+/* A member `name` that is a plan with room for all. */
+#define LARGE_PLAN(name)                                                                                               \
+    union {                                                                                                            \
+        struct segue_plan name;                                                                                        \
+        uint64_t name##_room[(PLAN_BYTES_MOST + 7) / 8];                                                               \
+    }
 
 /* The private part of a plan; const if the plan is const. */
 #define details_of(plan)                                                                                               \

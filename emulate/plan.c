@@ -1,6 +1,8 @@
 /* plan.c: determines what a step would do, before anything is done. Pure. */
 #include "plan.h"
 
+#include <string.h>
+
 #include "decode/accesses/accesses.h"
 #include "decode/orders.h"
 #include "decode/x86/flags.h"
@@ -12,6 +14,50 @@
 #include "emulate/engines/stack.h"
 #include "emulate/replay/refusal.h"
 #include "platform/memory/forced.h"
+#include "platform/reason.h"
+
+#define PLAN_ALIGNMENT 64
+
+__attribute__((hot)) void plan_begin(struct segue_plan *plan, size_t size)
+{
+    struct plan_details *details = details_of(plan);
+    size_t room = size - PLAN_BYTES(0, 0);
+    size_t accesses =
+        (room - PLAN_CUTS * sizeof(struct plan_piece)) / (sizeof(struct segue_access) + sizeof(struct plan_piece));
+    if (accesses > SEGUE_ACCESSES_MOST)
+        accesses = SEGUE_ACCESSES_MOST;
+    size_t pieces = (room - accesses * sizeof(struct segue_access)) / sizeof(struct plan_piece);
+    plan->engine = SEGUE_ENGINE_NONE;
+    plan->flags = 0;
+    plan->access_count = 0;
+    plan->accesses = details->accesses;
+    plan->refusal = NULL;
+    details->elements = 0;
+    details->piece_count = 0;
+    details->most_accesses = (uint16_t)accesses;
+    details->most_pieces = (uint16_t)(pieces < PLAN_PIECES ? pieces : PLAN_PIECES);
+    details->pieces = (struct plan_piece *)(void *)&details->accesses[accesses];
+}
+
+void plan_copy(struct segue_plan *to, const struct segue_plan *from)
+{
+    plan_begin(to, PLAN_BYTES_MOST);
+    to->insn = from->insn;
+    to->engine = from->engine;
+    to->flags = from->flags;
+    to->access_count = from->access_count;
+    to->refusal = from->refusal;
+    details_of(to)->operand = details_of(from)->operand;
+    details_of(to)->elements = details_of(from)->elements;
+    details_of(to)->piece_count = details_of(from)->piece_count;
+    memcpy(details_of(to)->accesses, from->accesses, from->access_count * sizeof *from->accesses);
+    memcpy(details_of(to)->pieces, details_of(from)->pieces, details_of(from)->piece_count * sizeof(struct plan_piece));
+}
+
+__attribute__((hot)) bool plan_is_in_place(const struct segue_plan *plan)
+{
+    return plan->accesses == details_of(plan)->accesses;
+}
 
 static enum segue_status refuse(struct segue_plan *plan, enum segue_status status, const char *why)
 {
@@ -24,10 +70,12 @@ static enum segue_status list_accesses(struct segue_plan *plan, const struct seg
                                        const struct segue_xstate *xstate)
 {
     size_t count = 0;
-    enum segue_status status = segue_accesses(&plan->insn, regs, xstate, plan->accesses, SEGUE_ACCESSES_MOST, &count);
+    struct segue_access *accesses = details_of(plan)->accesses;
+    const size_t most = details_of(plan)->most_accesses;
+    enum segue_status status = segue_accesses(&plan->insn, regs, xstate, accesses, most, &count);
     if (status == SEGUE_UNSUPPORTED && (plan->insn.flags & SEGUE_INSN_REPEATED))
-        status = accesses_before_end(&plan->insn, regs, xstate, plan->accesses, SEGUE_ACCESSES_MOST, &count);
-    plan->access_count = (uint32_t)(count < SEGUE_ACCESSES_MOST ? count : SEGUE_ACCESSES_MOST);
+        status = accesses_before_end(&plan->insn, regs, xstate, accesses, most, &count);
+    plan->access_count = (uint32_t)(count < most ? count : most);
     return status;
 }
 
@@ -100,7 +148,7 @@ static bool cut_access(struct segue_plan *plan, uint32_t number, struct reach *r
             details_of(plan)->piece_count ? &details_of(plan)->pieces[details_of(plan)->piece_count - 1] : NULL;
         if (last && continues(last, &piece))
             last->size += piece.size;
-        else if (details_of(plan)->piece_count < PLAN_PIECES)
+        else if (details_of(plan)->piece_count < details_of(plan)->most_pieces)
             details_of(plan)->pieces[details_of(plan)->piece_count++] = piece;
         else
             return false;
@@ -221,17 +269,20 @@ static const char *engine_refusal(struct segue_plan *plan, const struct segue_re
     }
 }
 
-__attribute__((hot)) enum segue_status plan_accesses(struct segue_plan *plan, const struct segue_regs *regs,
-                                                     const struct segue_xstate *xstate, const struct segue_fault *fault)
+/* Whether a larger plan would help. */
+static enum segue_status too_small(const struct segue_plan *plan)
 {
-    plan->engine = SEGUE_ENGINE_NONE;
-    plan->flags = 0;
-    details_of(plan)->elements = 0;
-    details_of(plan)->piece_count = 0;
-    plan->refusal = NULL;
+    return details_of(plan)->most_pieces < PLAN_PIECES ? SEGUE_TOO_SMALL : SEGUE_UNSUPPORTED;
+}
+
+__attribute__((hot)) enum segue_status plan_accesses(struct segue_plan *plan, size_t size,
+                                                     const struct segue_regs *regs, const struct segue_xstate *xstate,
+                                                     const struct segue_fault *fault)
+{
+    plan_begin(plan, size);
     enum segue_status status = list_accesses(plan, regs, xstate);
     if (status == SEGUE_TOO_SMALL)
-        return refuse(plan, SEGUE_UNSUPPORTED, "it makes more accesses than a plan holds");
+        return refuse(plan, too_small(plan), "it makes more accesses than a plan holds");
     if (status != SEGUE_OK)
         return refuse(plan, SEGUE_UNSUPPORTED, segue_unlisted_text(segue_accesses_unlisted(&plan->insn, regs, xstate)));
     if (fault && fault->direction == SEGUE_FETCH)
@@ -246,6 +297,8 @@ __attribute__((hot)) enum segue_status plan_accesses(struct segue_plan *plan, co
     return why ? refuse(plan, SEGUE_UNSUPPORTED, why) : SEGUE_OK;
 }
 
+static const char too_many_fragments[] = "windows cut the access into too many fragments";
+
 /* Cuts all accesses, or the part of a repeated string that one step carries out. Returns the refusal, or NULL. */
 static const char *cut_accesses(struct segue_plan *plan, struct reach *reach)
 {
@@ -255,7 +308,7 @@ static const char *cut_accesses(struct segue_plan *plan, struct reach *reach)
         if (plan->accesses[i].address + plan->accesses[i].size < plan->accesses[i].address)
             return "the access wraps around the end of the address space";
         if (!cut_access(plan, i, reach))
-            return "windows cut the access into too many fragments";
+            return too_many_fragments;
     }
     return NULL;
 }
@@ -269,9 +322,19 @@ __attribute__((hot)) enum segue_status plan_reach(struct segue_plan *plan, struc
     if (!why && engine == SEGUE_ENGINE_REPLAY)
         why = replay_window_refusal(plan);
     if (why)
-        return refuse(plan, SEGUE_UNSUPPORTED, why);
+        return refuse(plan, why == too_many_fragments ? too_small(plan) : SEGUE_UNSUPPORTED, why);
     plan->engine = engine;
     return SEGUE_OK;
+}
+
+/* In `size` bytes. */
+static enum segue_status plan_with(struct segue_plan *plan, size_t size, const struct segue_insn *insn,
+                                   const struct segue_regs *regs, const struct segue_xstate *xstate,
+                                   const struct segue_fault *fault, struct listed *listed)
+{
+    plan->insn = *insn;
+    enum segue_status status = plan_accesses(plan, size, regs, xstate, fault);
+    return status == SEGUE_OK ? plan_reach(plan, &listed->reach) : status;
 }
 
 enum segue_status segue_plan(const struct segue_insn *insn, const struct segue_regs *regs,
@@ -281,7 +344,21 @@ enum segue_status segue_plan(const struct segue_insn *insn, const struct segue_r
     struct listed listed = {{span_in_list}, windows, window_count};
     if (!insn || !regs || !plan || (!windows && window_count))
         return SEGUE_INVALID;
-    plan->insn = *insn;
-    enum segue_status status = plan_accesses(plan, regs, xstate, fault);
-    return status == SEGUE_OK ? plan_reach(plan, &listed.reach) : status;
+    return plan_with(plan, sizeof *plan, insn, regs, xstate, fault, &listed);
+}
+
+enum segue_status segue_plan_in(void *memory, size_t size, const struct segue_insn *insn, const struct segue_regs *regs,
+                                const struct segue_xstate *xstate, const struct segue_fault *fault,
+                                const struct segue_window *windows, size_t window_count, const struct segue_plan **plan)
+{
+    struct listed listed = {{span_in_list}, windows, window_count};
+    if (!plan)
+        return SEGUE_INVALID;
+    *plan = NULL;
+    if (!insn || !regs || !memory || (!windows && window_count))
+        return SEGUE_INVALID;
+    if (size < SEGUE_PLAN_SIZE || (uintptr_t)memory % PLAN_ALIGNMENT)
+        return reason_give(SEGUE_INVALID, "memory for a plan is aligned to 64 bytes, and not below SEGUE_PLAN_SIZE");
+    *plan = memory;
+    return plan_with(memory, size, insn, regs, xstate, fault, &listed);
 }

@@ -4,9 +4,11 @@
 #include "decode/orders.h"
 #include "decode/x86/flags.h"
 #include "emulate/engines/move.h"
+#include "emulate/plan.h"
 #include "emulate/replay/run.h"
 #include "emulate/replay/stubs/stubs.h"
 #include "emulate/windows/guard.h"
+#include "platform/reason.h"
 #include "scratch.h"
 
 __attribute__((hot)) enum segue_status step_in(struct step_scratch *scratch, const struct segue_plan *plan,
@@ -42,6 +44,8 @@ enum segue_status segue_step(const struct segue_plan *plan, struct segue_regs *r
                              struct segue_fault *fault)
 {
     struct step_scratch scratch;
+    if (plan && plan->engine != SEGUE_ENGINE_NONE && !plan_is_in_place(plan))
+        return reason_give(SEGUE_INVALID, "the plan was copied: its accesses are where it was made");
     scratch.holder = STEP_NO_HOLDER;
     return step_in(&scratch, plan, regs, xstate, fault);
 }

@@ -12,6 +12,7 @@
 #include "emulate/accesses/pieces.h"
 #include "emulate/elements/repeat.h"
 #include "emulate/windows/guard.h"
+#include "plan.h"
 
 static bool is_data(const struct segue_access *access)
 {
@@ -243,9 +244,9 @@ static enum segue_status run(struct values *values, struct step_scratch *scratch
 
 static enum segue_status begin_values(struct values *values, const struct segue_plan *plan)
 {
-    if (plan->engine == SEGUE_ENGINE_NONE)
+    if (plan->engine == SEGUE_ENGINE_NONE || !plan_is_in_place(plan))
         return SEGUE_INVALID;
-    values->plan = *plan;
+    plan_copy(&values->plan, plan);
     values->device = (struct values_device){.window = NULL};
     cut_string(&values->plan);
     return make_copies(values) ? SEGUE_OK : SEGUE_UNSUPPORTED;
@@ -271,11 +272,11 @@ enum segue_status values_step(struct values *values, struct step_scratch *scratc
         return status;
     struct segue_plan *real = &values->real;
     bool atomic = pieces_are_atomic(plan);
-    *real = values->plan;
+    plan_copy(real, &values->plan);
     if (atomic && (details_of(real)->piece_count != 1 || piece_is_device(&details_of(real)->pieces[0])))
         return SEGUE_UNSUPPORTED;
     do {
-        values->plan = *real;
+        plan_copy(&values->plan, real);
         status = on_copies(values, real, scratch, regs, xstate, fault);
         if (status == SEGUE_OK)
             status = atomic ? exchange(values, real, fault) : publish(values, real, fault);
@@ -293,7 +294,7 @@ enum segue_status values_preview(struct values *values, struct step_scratch *scr
         return status;
     if (pieces_devices(&values->plan))
         return SEGUE_UNSUPPORTED;
-    values->real = values->plan;
+    plan_copy(&values->real, &values->plan);
     return on_copies(values, &values->real, scratch, regs, xstate, NULL);
 }
 

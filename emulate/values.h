@@ -30,7 +30,8 @@ struct values_device {
 /* The working memory; large. */
 struct values {
     /* The plan as it is carried out on the copies, and the original plan. */
-    struct segue_plan plan, real;
+    LARGE_PLAN(plan);
+    LARGE_PLAN(real);
     struct segue_regs regs;
     /* One for each operand, or for each access if an operand's accesses are scattered. */
     struct values_copy copies[SEGUE_ACCESSES_MOST];

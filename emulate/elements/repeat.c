@@ -16,7 +16,8 @@
 #define BYTES_MOST UINT64_C(0xfffffff8)
 /* The spans examined for one operand: an element of eight bytes may lie in as many. */
 #define SPANS_MOST 8u
-_Static_assert(SEGUE_MEMORY_OPERANDS *SPANS_MOST <= PLAN_PIECES, "a plan has room for all of them");
+_Static_assert(PLAN_BYTES(SEGUE_MEMORY_OPERANDS, SEGUE_MEMORY_OPERANDS *SPANS_MOST) <= sizeof(struct segue_plan),
+               "a plan has room for all of them");
 
 /* One operand of the instruction, in the order in which its bytes are reached. */
 struct way {

@@ -42,19 +42,26 @@ enum segue_plan_flags {
     SEGUE_PLAN_TRAPS = 8,
 };
 
-/* What a step will do. segue_plan fills it; it holds nothing to release. */
+/* The bytes of a struct segue_plan, which holds at least eight accesses; and the most that
+ * segue_plan_in uses. */
+#define SEGUE_PLAN_SIZE 1024
+#define SEGUE_PLAN_SIZE_MOST 8192
+
+/* What a step will do. segue_plan fills it; it holds nothing to release. It cannot be copied, since
+ * `accesses` points into it. */
 struct segue_plan {
     struct segue_insn insn;
     enum segue_engine engine;
     /* enum segue_plan_flags. */
     uint32_t flags;
-    /* The whole footprint, in order. A refused plan has the accesses that are known. */
+    /* The whole footprint, in order. A refused plan has the accesses that are known, as far as it
+     * has room. */
     uint32_t access_count;
-    struct segue_access accesses[SEGUE_ACCESSES_MOST];
+    const struct segue_access *accesses;
     /* Why the plan was refused, as a static string; NULL if it was not. */
     const char *refusal;
     /* For the engines. */
-    uint64_t private_[320];
+    uint64_t private_[(SEGUE_PLAN_SIZE - sizeof(struct segue_insn) - 16 - 2 * sizeof(void *)) / 8];
 };
 
 /* Plans the step of `insn` with `regs`. Pure: it writes only `plan`, so the page may be protected
@@ -63,11 +70,25 @@ struct segue_plan {
  * `fault` may be NULL; otherwise one of the accesses must cover its address, in its direction.
  * `xstate` may be NULL. Returns SEGUE_OK: segue_step will succeed unless the memory goes away or a
  * device refuses; SEGUE_UNSUPPORTED, with the reason in `plan->refusal`; SEGUE_MISMATCH: this
- * instruction did not cause the fault; SEGUE_INVALID for a NULL pointer. MT-Safe, AS-Safe. */
+ * instruction did not cause the fault; SEGUE_TOO_SMALL: it makes more accesses than fit into a
+ * struct segue_plan (a gather of 16 lanes, ENTER with many levels), or the windows cut them into
+ * more parts: segue_plan_in has room; SEGUE_INVALID for a NULL pointer. MT-Safe, AS-Safe. */
 SEGUE_CHECK SEGUE_API enum segue_status
 segue_plan(const struct segue_insn *insn, const struct segue_regs *regs,
            const struct segue_xstate *xstate, const struct segue_fault *fault,
            const struct segue_window *windows, size_t window_count, struct segue_plan *plan);
+
+/* As segue_plan, with a plan in the caller's `memory`: `size` bytes, from SEGUE_PLAN_SIZE on.
+ * SEGUE_PLAN_SIZE_MOST bytes hold the plan of every instruction that can be stepped; what is beyond
+ * them stays unused. `memory` is aligned to 64 bytes. `*plan` is the plan, also of a refusal, and
+ * lives as long as the memory; NULL with SEGUE_INVALID. `insn` may be the `insn` of another plan,
+ * but not of one in the same memory. Returns as segue_plan; SEGUE_INVALID also for memory that is
+ * too small, or not aligned. MT-Safe, AS-Safe. */
+SEGUE_CHECK SEGUE_API enum segue_status
+segue_plan_in(void *memory, size_t size, const struct segue_insn *insn,
+              const struct segue_regs *regs, const struct segue_xstate *xstate,
+              const struct segue_fault *fault, const struct segue_window *windows,
+              size_t window_count, const struct segue_plan **plan);
 
 /* Prepares the replay engine: maps executable memory for out-of-line slots, which is never writable
  * at the address where it is executed. Without it, plans refuse what only that engine can do.
@@ -98,7 +119,7 @@ SEGUE_API enum segue_status segue_forced_prepare(void);
  * and direction, or the instruction raised another exception, and `fault` has no address;
  * SEGUE_UNSUPPORTED: a device refused, a POPF or IRET would change NT or ID, or the instruction
  * would load a selector that differs from the thread's; SEGUE_BUSY: all out-of-line slots are in
- * use; SEGUE_INVALID for a NULL pointer or a refused plan.
+ * use; SEGUE_INVALID for a NULL pointer, and for a plan that was refused or copied.
  *
  * With every status but SEGUE_OK, registers and memory are unchanged, except for what the processor
  * itself leaves behind after a fault: the preceding elements of a string, lanes of a gather and

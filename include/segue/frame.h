@@ -46,8 +46,9 @@ struct segue_frame {
 SEGUE_API enum segue_status segue_frame_gather(struct segue_frame *frame, void *area, size_t size);
 
 /* Reads and decodes the instruction at frame->regs.rip, through a cache of the library, and plans
- * its step against frame->fault. Returns as segue_plan; SEGUE_FAULT if the instruction cannot be
- * read; SEGUE_INVALID for NULL. MT-Safe, AS-Safe. */
+ * its step against frame->fault. Returns as segue_plan: with SEGUE_TOO_SMALL, plan->insn is the
+ * instruction for segue_plan_in; SEGUE_FAULT if the instruction cannot be read; SEGUE_INVALID for
+ * NULL. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_frame_plan(const struct segue_frame *frame,
                                              const struct segue_window *windows,
                                              size_t window_count, struct segue_plan *plan);

@@ -80,6 +80,18 @@ SEGUE_INLINE struct segue_window segue_window_device(const volatile void *base, 
  * MT-Safe, AS-Safe. */
 SEGUE_API void *segue_window_at(const struct segue_window *window, uint64_t address, size_t size);
 
+/* Copy `size` bytes at `address` out of a window and into it, past the protection. One access makes
+ * 1, 2, 4 or 8 bytes of an alias or exposed window, atomically if they are aligned. Returns
+ * SEGUE_OK; SEGUE_FAULT: a byte cannot be accessed, and those before it may have been copied;
+ * SEGUE_UNSUPPORTED: a device's window, or a forced one without segue_forced_prepare; SEGUE_INVALID
+ * for a NULL pointer, and if a byte is outside the window. Need the handler that segue_step needs,
+ * if memory may be inaccessible. MT-Safe, AS-Safe. */
+SEGUE_CHECK SEGUE_API enum segue_status segue_window_read(const struct segue_window *window,
+                                                          uint64_t address, void *to, size_t size);
+SEGUE_CHECK SEGUE_API enum segue_status segue_window_write(const struct segue_window *window,
+                                                           uint64_t address, const void *from,
+                                                           size_t size);
+
 SEGUE_END
 
 #endif

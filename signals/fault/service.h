@@ -5,13 +5,15 @@
 
 #include <segue/region.h>
 
+#include "emulate/details.h"
 #include "platform/frame/frame.h"
 
 #include "footprint.h"
 
 struct service {
     struct fault_frame frame;
-    struct segue_plan plan;
+    /* Policies see it. */
+    LARGE_PLAN(plan);
     enum segue_status can_step;
     struct footprint footprint;
     /* The number of regions removed before this fault first looked one up (region_removals). */

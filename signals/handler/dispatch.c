@@ -56,7 +56,9 @@ static enum segue_restore_method way_out;
 /* The plan of an instruction that could not be read: empty. */
 static enum segue_status plan_nothing(struct segue_plan *plan)
 {
-    *plan = (struct segue_plan){.refusal = "the instruction could not be read"};
+    plan->insn = (struct segue_insn){.length = 0};
+    plan_begin(plan, PLAN_BYTES_MOST);
+    plan->refusal = "the instruction could not be read";
     return SEGUE_UNSUPPORTED;
 }
 
@@ -72,8 +74,8 @@ static enum segue_status make_plan(struct work *work, const struct region *fault
         code_decode(&work->decode, &code_cache, service->frame.public.regs.rip, &service->plan.insn) != SEGUE_OK)
         status = plan_nothing(&service->plan);
     else
-        status = plan_accesses(&service->plan, &service->frame.public.regs, &service->frame.public.xstate,
-                               &service->frame.public.fault);
+        status = plan_accesses(&service->plan, PLAN_BYTES_MOST, &service->frame.public.regs,
+                               &service->frame.public.xstate, &service->frame.public.fault);
     if (status == SEGUE_OK)
         status = footprint_plan(&service->footprint, faulted, &service->plan);
     if (status == SEGUE_OK &&

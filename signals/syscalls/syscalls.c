@@ -15,6 +15,8 @@
 #include "busy.h"
 #include "calls_report.h"
 #include "detours.h"
+#include "emulate/details.h"
+#include "emulate/plan.h"
 #include "emulate/windows/guard.h"
 #include "follow.h"
 #include "platform/threads/look.h"
@@ -249,7 +251,7 @@ static enum segue_verdict ask(struct work *work, const struct system_call *call,
                              .direction = access->direction & SEGUE_WRITE ? SEGUE_WRITE : SEGUE_READ,
                              .instruction = call->instruction};
     service->plan.access_count = 1;
-    service->plan.accesses[0] = (struct segue_access){
+    details_of(&service->plan)->accesses[0] = (struct segue_access){
         .address = access->address, .size = access->size, .element = 1, .direction = access->direction};
     return question_ask(work);
 }
@@ -440,7 +442,8 @@ static void begin_service(struct work *work, const struct system_call *call)
     service->frame.public.regs.rip = call->instruction;
     service->can_step = SEGUE_OK;
     service->system_call = (int32_t)call->number;
-    memset(&service->plan, 0, sizeof service->plan);
+    service->plan.insn = (struct segue_insn){.length = 0};
+    plan_begin(&service->plan, PLAN_BYTES_MOST);
 }
 
 /* The policy has moved the thread; without that it goes on behind the call. */

@@ -12,7 +12,7 @@ HOLD(segue_fault, 32);
 HOLD(segue_access, 24);
 HOLD(segue_memory_operand, 24);
 HOLD(segue_insn, 168);
-HOLD(segue_plan, 4288);
+HOLD(segue_plan, 1024);
 HOLD(segue_cache_entry, 192);
 HOLD(segue_window, 72);
 HOLD(segue_mapping, 64);

@@ -17,6 +17,7 @@
 
 #include "tests/differential/states/encodings.h"
 #include "tests/differential/states/rows.h"
+#include "tests/support/processor/large_plan.h"
 #include "tests/support/processor/selectors.h"
 
 #define IMAGES 16
@@ -131,10 +132,11 @@ static void note_row(const struct test_case *test)
     strcpy(end, "\n");
 }
 
-static enum segue_status plan(const struct subject *subject, struct segue_plan *plan)
+static enum segue_status plan(const struct subject *subject, union large_plan *made)
 {
     struct segue_xstate xstate = state_at_hand(subject);
-    return segue_plan(&subject->insn, &subject->regs, &xstate, NULL, subject->windows, subject->window_count, plan);
+    return large_plan_make(&subject->insn, &subject->regs, &xstate, NULL, subject->windows, subject->window_count,
+                           made);
 }
 
 static struct result step(const struct subject *subject, const struct segue_plan *plan)
@@ -277,7 +279,7 @@ static bool is_in_areas(const struct test_case *test)
 static void check_case(const struct test_case *test, uint64_t rip)
 {
     static const enum segue_window_kind kinds[] = {SEGUE_WINDOW_ALIAS, SEGUE_WINDOW_CALLBACK};
-    static struct segue_plan made;
+    static union large_plan made;
     static struct subject subject;
     note_row(test);
     for (size_t i = 0; i < 2; i++) {
@@ -285,9 +287,9 @@ static void check_case(const struct test_case *test, uint64_t rip)
         enum segue_status status = plan(&subject, &made);
         /* A window without functions refuses everything. */
         if (status == SEGUE_OK)
-            check_yes(&subject, &made);
+            check_yes(&subject, &made.plan);
         else
-            check_no(&subject, status, &made);
+            check_no(&subject, status, &made.plan);
     }
 }
 

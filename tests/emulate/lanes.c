@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "tests/support/processor/large_plan.h"
 #include "tests/support/test.h"
 
 #define PAGE 4096u
@@ -208,7 +209,8 @@ static void lanes_before_one_that_is_refused_are_done(void **state)
     static uint32_t stored[16];
     memset(stored, 0xee, sizeof stored);
     struct segue_insn insn;
-    struct segue_plan plan;
+    static union large_plan made;
+    const struct segue_plan *plan = &made.plan;
     static _Alignas(64) uint8_t area[8192];
     struct segue_mutator context;
     size_t size = segue_xstate_size(0);
@@ -229,8 +231,8 @@ static void lanes_before_one_that_is_refused_are_done(void **state)
     assert_int_equal(segue_decode(SEGUE_MODE_64, bytes, sizeof bytes, &insn), SEGUE_OK);
     context.regs.rdi = (uint64_t)(uintptr_t)mapping.memory;
     context.regs.rip = 0x400000;
-    assert_int_equal(segue_plan(&insn, &context.regs, &context.xstate, NULL, windows, PAGES, &plan), SEGUE_OK);
-    assert_int_equal(segue_step(&plan, &context.regs, &context.xstate, NULL), SEGUE_OK);
+    assert_int_equal(large_plan_make(&insn, &context.regs, &context.xstate, NULL, windows, PAGES, &made), SEGUE_OK);
+    assert_int_equal(segue_step(plan, &context.regs, &context.xstate, NULL), SEGUE_OK);
     assert_int_equal(context.regs.rip, 0x400000);
     struct segue_access accesses[16];
     size_t count;
@@ -239,10 +241,10 @@ static void lanes_before_one_that_is_refused_are_done(void **state)
     assert_int_equal(accesses[0].lane, 5);
     /* It refuses again, and nothing is done. */
     refuse_at = calls + 1;
-    assert_int_equal(segue_plan(&insn, &context.regs, &context.xstate, NULL, windows, PAGES, &plan), SEGUE_OK);
-    assert_int_equal(segue_step(&plan, &context.regs, &context.xstate, NULL), SEGUE_UNSUPPORTED);
+    assert_int_equal(large_plan_make(&insn, &context.regs, &context.xstate, NULL, windows, PAGES, &made), SEGUE_OK);
+    assert_int_equal(segue_step(plan, &context.regs, &context.xstate, NULL), SEGUE_UNSUPPORTED);
     refuse_at = 0;
-    assert_int_equal(segue_step(&plan, &context.regs, &context.xstate, NULL), SEGUE_OK);
+    assert_int_equal(segue_step(plan, &context.regs, &context.xstate, NULL), SEGUE_OK);
     assert_int_equal(context.regs.rip, 0x400000 + sizeof bytes);
     end();
 }

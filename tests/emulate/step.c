@@ -16,6 +16,7 @@
 
 #include "emulate/details.h"
 #include "platform/memory/forced.h"
+#include "tests/support/processor/large_plan.h"
 
 #define PAGE 4096u
 
@@ -555,18 +556,78 @@ static void plan_holds_so_many_fragments_and_no_more(void **state)
     struct segue_window windows[INSIDE + 1];
     struct segue_regs regs = {.rsp = (uint64_t)fixture->memory + PAGE, .rbp = (uint64_t)fixture->memory + 3 * PAGE};
     struct segue_regs before = regs;
-    struct segue_plan plan;
+    static union large_plan large;
+    const struct segue_plan *plan = &large.plan;
+    struct segue_plan small;
+    struct segue_insn insn;
     _Static_assert(WORDS + 2 * INSIDE == PLAN_PIECES, "the last one is over");
     for (unsigned i = 0; i < INSIDE; i++)
         windows[i] = segue_window_alias(fixture->memory + PAGE - 8 * i - 5, 1, fixture->alias + 2 * PAGE + 16 * i);
     windows[INSIDE] = segue_window_alias(fixture->memory + PAGE - 8 * (INSIDE + 1), 1, fixture->alias);
-    assert_int_equal(RUN("\xc8\x10\x00\x1f", &regs, windows, INSIDE, &plan), SEGUE_OK);
-    assert_int_equal(plan.access_count, WORDS);
-    assert_int_equal(details_of(&plan)->piece_count, PLAN_PIECES);
+    catch_faults();
+    assert_int_equal(segue_decode(SEGUE_MODE_64, "\xc8\x10\x00\x1f", 4, &insn), SEGUE_OK);
+    assert_int_equal(large_plan_make(&insn, &regs, NULL, NULL, windows, INSIDE, &large), SEGUE_OK);
+    assert_int_equal(plan->access_count, WORDS);
+    assert_int_equal(details_of(plan)->piece_count, PLAN_PIECES);
+    assert_int_equal(segue_step(plan, &regs, NULL, NULL), SEGUE_OK);
     regs = before;
-    assert_int_equal(RUN("\xc8\x10\x00\x1f", &regs, windows, INSIDE + 1, &plan), SEGUE_UNSUPPORTED);
-    assert_string_equal(plan.refusal, "windows cut the access into too many fragments");
+    assert_int_equal(large_plan_make(&insn, &regs, NULL, NULL, windows, INSIDE + 1, &large), SEGUE_UNSUPPORTED);
+    assert_string_equal(plan->refusal, "windows cut the access into too many fragments");
+    /* A struct segue_plan has no room for so many accesses. */
+    assert_int_equal(segue_plan(&insn, &regs, NULL, NULL, windows, INSIDE, &small), SEGUE_TOO_SMALL);
+    assert_string_equal(small.refusal, "it makes more accesses than a plan holds");
+    assert_true(small.access_count >= 8 && small.access_count < WORDS);
+    assert_int_equal(segue_step(&small, &regs, NULL, NULL), SEGUE_INVALID);
     assert_memory_equal(&regs, &before, sizeof regs);
+}
+
+/* The same accesses in any memory that suffices; what is beyond the memory is not touched. */
+static void plan_uses_the_memory_that_it_is_given(void **state)
+{
+    struct fixture *fixture = *state;
+    struct segue_regs regs = {.rsp = (uint64_t)fixture->memory + PAGE, .rbp = (uint64_t)fixture->memory + 3 * PAGE};
+    struct segue_insn insn;
+    const struct segue_plan *plan;
+    static _Alignas(64) uint8_t memory[SEGUE_PLAN_SIZE_MOST + 64];
+    size_t size = SEGUE_PLAN_SIZE;
+    enum segue_status status;
+    assert_int_equal(segue_decode(SEGUE_MODE_64, "\xc8\x10\x00\x1f", 4, &insn), SEGUE_OK);
+    do {
+        memset(memory, 0xa5, sizeof memory);
+        status = segue_plan_in(memory, size, &insn, &regs, NULL, NULL, NULL, 0, &plan);
+        assert_ptr_equal(plan, memory);
+        assert_true(status == SEGUE_OK || status == SEGUE_TOO_SMALL);
+        for (size_t i = size; i < sizeof memory; i++)
+            assert_int_equal(memory[i], 0xa5);
+        size += 64;
+    } while (status != SEGUE_OK && size < sizeof memory);
+    assert_int_equal(status, SEGUE_OK);
+    assert_int_equal(plan->access_count, 63);
+    assert_int_equal(segue_plan_in(memory, SEGUE_PLAN_SIZE - 1, &insn, &regs, NULL, NULL, NULL, 0, &plan),
+                     SEGUE_INVALID);
+    assert_null(plan);
+    assert_int_equal(segue_plan_in(memory + 8, SEGUE_PLAN_SIZE, &insn, &regs, NULL, NULL, NULL, 0, &plan),
+                     SEGUE_INVALID);
+    assert_int_equal(segue_plan_in(NULL, SEGUE_PLAN_SIZE, &insn, &regs, NULL, NULL, NULL, 0, &plan), SEGUE_INVALID);
+    assert_int_equal(segue_plan_in(memory, SEGUE_PLAN_SIZE, &insn, &regs, NULL, NULL, NULL, 0, NULL), SEGUE_INVALID);
+}
+
+/* Its accesses are where it was made. */
+static void copy_of_a_plan_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct segue_window window = segue_window_alias(fixture->memory, PAGE, fixture->alias);
+    struct segue_regs regs = {.rbx = (uint64_t)fixture->memory}, before = regs;
+    struct segue_insn insn;
+    struct segue_plan plan, copy;
+    assert_int_equal(segue_decode(SEGUE_MODE_64, "\x48\x89\x03", 3, &insn), SEGUE_OK);
+    assert_int_equal(segue_plan(&insn, &regs, NULL, NULL, &window, 1, &plan), SEGUE_OK);
+    copy = plan;
+    assert_int_equal(segue_step(&copy, &regs, NULL, NULL), SEGUE_INVALID);
+    assert_string_equal(segue_reason(), "the plan was copied: its accesses are where it was made");
+    assert_int_equal(segue_step_values(&copy, &regs, NULL, NULL, NULL, NULL), SEGUE_INVALID);
+    assert_memory_equal(&regs, &before, sizeof regs);
+    assert_int_equal(segue_step(&plan, &regs, NULL, NULL), SEGUE_OK);
 }
 
 static void bad_arguments_are_refused(void **state)
@@ -653,6 +714,8 @@ int main(void)
         TEST(windows_that_lead_nowhere_are_refused),
         TEST(empty_window_is_as_none),
         TEST(plan_holds_so_many_fragments_and_no_more),
+        TEST(plan_uses_the_memory_that_it_is_given),
+        TEST(copy_of_a_plan_is_refused),
         TEST(bad_arguments_are_refused),
         TEST(mapping_is_placed_where_asked_or_not_at_all),
         TEST(mapping_is_not_bound_by_the_limit_of_files),

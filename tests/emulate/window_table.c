@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/processor/large_plan.h"
+
 #define ADDRESS UINT64_C(0x10000800)
 #define PAGE 4096u
 
@@ -81,7 +83,8 @@ static enum segue_status write_nothing(void *context, uint64_t address, const vo
 /* What the plan says: a word, or the refusal. */
 static const char *answer(const struct segue_insn *insn, enum segue_window_kind kind)
 {
-    static struct segue_plan plan;
+    static union large_plan made;
+    const struct segue_plan *plan = &made.plan;
     static _Alignas(64) uint8_t area[4096];
     static char elsewhere[2 * PAGE];
     struct segue_regs regs;
@@ -104,9 +107,9 @@ static const char *answer(const struct segue_insn *insn, enum segue_window_kind 
     memset(area, 0xff, sizeof area);
     memset(area + 512, 0, 64);
     area[512] = 0xe7;
-    if (segue_plan(insn, &regs, &xstate, NULL, &window, 1, &plan) != SEGUE_OK)
-        return plan.refusal;
-    return plan.flags & SEGUE_PLAN_NOT_ATOMIC ? "yes, not atomic" : "yes";
+    if (large_plan_make(insn, &regs, &xstate, NULL, &window, 1, &made) != SEGUE_OK)
+        return plan->refusal;
+    return plan->flags & SEGUE_PLAN_NOT_ATOMIC ? "yes, not atomic" : "yes";
 }
 
 static void print_table(FILE *out)

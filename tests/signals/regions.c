@@ -293,7 +293,7 @@ static void plan_move_from_two_pages(struct footprint *footprint, struct segue_p
     const struct segue_regs regs = {.rcx = 64, .rsi = PLACE + PAGE - 16, .rdi = PLACE + 9 * PAGE - 16};
     assert_int_equal(segue_decode(HOST_MODE, "\xf3\xa4", 2, &plan->insn), SEGUE_OK);
     assert_int_equal(segue_replay_prepare(), SEGUE_OK);
-    assert_int_equal(plan_accesses(plan, &regs, NULL, NULL), SEGUE_OK);
+    assert_int_equal(plan_accesses(plan, sizeof *plan, &regs, NULL, NULL), SEGUE_OK);
     assert_int_equal(footprint_plan(footprint, NULL, plan), SEGUE_OK);
 }
 

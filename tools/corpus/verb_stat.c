@@ -66,7 +66,8 @@ static const struct segue_xstate *ordinary_state(bool full)
 static unsigned engine_of(const struct segue_insn *insn, const char **refusal)
 {
     struct segue_regs regs;
-    struct segue_plan plan;
+    static _Thread_local _Alignas(64) uint8_t memory[SEGUE_PLAN_SIZE_MOST];
+    const struct segue_plan *plan;
     for (unsigned i = 0; i < SEGUE_REGISTER_COUNT; i++)
         *segue_register_at(&regs, i) = 0x10000000 + 0x10000 * i;
     regs.rflags = 0x202;
@@ -74,12 +75,12 @@ static unsigned engine_of(const struct segue_insn *insn, const char **refusal)
     regs.selectors[SEGUE_SEGMENT_CS] = selectors_code();
     regs.selectors[SEGUE_SEGMENT_SS] = selectors_stack();
     /* With an empty mask an instruction accesses nothing. */
-    if (segue_plan(insn, &regs, ordinary_state(false), NULL, NULL, 0, &plan) != SEGUE_OK &&
-        segue_plan(insn, &regs, ordinary_state(true), NULL, NULL, 0, &plan) != SEGUE_OK) {
-        *refusal = plan.refusal;
+    if (segue_plan_in(memory, sizeof memory, insn, &regs, ordinary_state(false), NULL, NULL, 0, &plan) != SEGUE_OK &&
+        segue_plan_in(memory, sizeof memory, insn, &regs, ordinary_state(true), NULL, NULL, 0, &plan) != SEGUE_OK) {
+        *refusal = plan->refusal;
         return SEGUE_ENGINE_NONE;
     }
-    return (unsigned)plan.engine < ENGINES ? (unsigned)plan.engine : ENGINES - 1;
+    return (unsigned)plan->engine < ENGINES ? (unsigned)plan->engine : ENGINES - 1;
 }
 
 static void count_refusal(struct counts *counts, unsigned mnemonic, const char *why, uint64_t times)

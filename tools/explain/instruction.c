@@ -114,7 +114,9 @@ enum segue_status instruction_read(const struct code *code, size_t offset, struc
     segue_replay_prepare();
     instruction->code = code;
     instruction->offset = offset;
-    enum segue_status planned = segue_plan(&insn, &regs, lanes_on(), NULL, NULL, 0, &instruction->plan);
+    const struct segue_plan *plan;
+    enum segue_status planned = segue_plan_in(instruction->plan_memory, sizeof instruction->plan_memory, &insn, &regs,
+                                              lanes_on(), NULL, NULL, 0, &plan);
     (void)planned; /* A plan that was refused says why. */
     format(instruction);
     return SEGUE_OK;

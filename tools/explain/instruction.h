@@ -25,7 +25,10 @@ struct instruction {
     /* Assembly, Intel syntax. */
     char text[256];
     /* Holds the decoded instruction; names the engine, or says why no engine can step it. */
-    struct segue_plan plan;
+    union {
+        struct segue_plan plan;
+        _Alignas(64) uint8_t plan_memory[SEGUE_PLAN_SIZE_MOST];
+    };
 };
 
 /* Reads the instruction at `offset`. Returns SEGUE_OK, SEGUE_UNDEFINED or SEGUE_TRUNCATED. */

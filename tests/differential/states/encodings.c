@@ -9,6 +9,7 @@
 #include "decode/orders.h"
 #include "emulate/details.h"
 #include "rows.h"
+#include "tests/support/processor/large_plan.h"
 #include "tests/support/processor/selectors.h"
 
 #define CODE_SIZE 15u
@@ -612,7 +613,8 @@ static const char *last_refusal;
 static bool is_planned(const struct segue_insn *insn, struct test_case *test, const struct generator *generator,
                        uint64_t address, const void *image)
 {
-    static struct segue_plan plan;
+    static union large_plan made;
+    const struct segue_plan *plan = &made.plan;
     static struct segue_window windows[WINDOWS_MOST];
     struct segue_regs regs;
     struct segue_xstate xstate = {
@@ -631,14 +633,14 @@ static bool is_planned(const struct segue_insn *insn, struct test_case *test, co
     if (!stays_in_areas(test, generator->areas))
         return false;
     size_t count = windows_of(test, generator->areas, windows);
-    enum segue_status status = segue_plan(insn, &regs, &xstate, NULL, windows, count, &plan);
-    while (status == SEGUE_OK && details_of(&plan)->elements &&
-           pass_elements(insn, details_of(&plan)->elements, generator->areas, &regs))
-        status = segue_plan(insn, &regs, &xstate, NULL, windows, count, &plan);
+    enum segue_status status = large_plan_make(insn, &regs, &xstate, NULL, windows, count, &made);
+    while (status == SEGUE_OK && details_of(plan)->elements &&
+           pass_elements(insn, details_of(plan)->elements, generator->areas, &regs))
+        status = large_plan_make(insn, &regs, &xstate, NULL, windows, count, &made);
     encodings_refusals.planned++;
-    last_refusal = plan.refusal;
+    last_refusal = plan->refusal;
     if (status != SEGUE_OK)
-        count_refusal(plan.refusal, test);
+        count_refusal(plan->refusal, test);
     return status == SEGUE_OK;
 }
 

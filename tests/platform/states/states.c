@@ -30,6 +30,7 @@
 #include "decode/x86/flags.h"
 #include "oracle.h"
 #include "system.h"
+#include "tests/support/processor/large_plan.h"
 #include "tests/support/random.h"
 
 #define PAGES 16u
@@ -347,7 +348,8 @@ static bool make_state(struct random *random, struct test *test)
 
 static bool make_test(struct random *random, struct test *test)
 {
-    struct segue_plan plan;
+    static union large_plan made;
+    const struct segue_plan *plan = &made.plan;
     uint8_t bytes[16];
     make_bytes(random, bytes);
     if (segue_decode(MODE, bytes, 15, &test->insn) != SEGUE_OK || !can_run(&test->insn))
@@ -359,11 +361,11 @@ static bool make_test(struct random *random, struct test *test)
         return false;
     struct segue_xstate xstate = {images[test->image], image_size, oracle_context.features};
     asked++;
-    if (segue_plan(&test->insn, &test->regs, &xstate, NULL, windows, window_count, &plan) != SEGUE_OK) {
-        refuse(test, plan.refusal ? plan.refusal : "(no reason)");
+    if (large_plan_make(&test->insn, &test->regs, &xstate, NULL, windows, window_count, &made) != SEGUE_OK) {
+        refuse(test, plan->refusal ? plan->refusal : "(no reason)");
         return false;
     }
-    engines[plan.engine % 4]++;
+    engines[plan->engine % 4]++;
     return true;
 }
 
