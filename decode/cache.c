@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "decode/relocate/relocation.h"
+#include "decode/x86/compiler/shared_word.h"
 #include "orders.h"
 #include "scratch.h"
 
@@ -20,9 +21,9 @@
 
 /* One slot. */
 struct __attribute__((may_alias)) slot {
-    uint64_t sequence;
-    uint64_t address;
-    uint64_t words[WORDS];
+    shared_word sequence;
+    shared_word address;
+    shared_word words[WORDS];
 };
 _Static_assert(sizeof(struct slot) <= sizeof(struct segue_cache_entry), "the public structure has room for it");
 

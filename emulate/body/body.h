@@ -25,6 +25,7 @@
 
 #include <segue/decode.h>
 
+#include "decode/x86/compiler/shared_word.h"
 #include "emulate/body/layout.h"
 #include "platform/lacks.h"
 
@@ -40,8 +41,8 @@ enum body_mode {
 /* The region as bodies read it, RIP-relative: an access of 1 << n bytes at EA is wholly inside if EA - base <
  * limits[n]. All limits 0: no access is inside. */
 struct body_descriptor {
-    uint64_t base;
-    uint64_t limits[7];
+    shared_word base;
+    shared_word limits[7];
 };
 
 /* One checked access. Bodies increment `count`, RIP-relative and atomically, unless each thread has a counter of its
@@ -49,7 +50,7 @@ struct body_descriptor {
 struct body_record {
     /* The instruction's original address. */
     uint64_t site;
-    uint64_t count;
+    shared_word count;
     /* The request's. */
     void *slot;
     uint32_t size;
@@ -61,7 +62,7 @@ struct body_record {
     /* Accesses are counted by each thread, in body_counters. */
     bool by_thread;
     /* How many of those counted were not made here after all (body_request.sample): the policy gave another answer. */
-    uint64_t left;
+    shared_word left;
 };
 
 /* The calling thread's counters, 8 bytes each: their address plus BODY_COUNTERS_BIAS. An increment is one instruction,

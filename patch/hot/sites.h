@@ -7,6 +7,7 @@
 
 #include <segue/patch.h>
 
+#include "decode/x86/compiler/shared_word.h"
 #include "pun.h"
 
 struct chunk;
@@ -30,11 +31,11 @@ enum hot_state {
 struct hot_site {
     uint64_t address;
     /* When it was last changed (platform_clock). */
-    uint64_t time;
+    shared_word time;
     /* The caller counts here, atomically. */
-    uint64_t faults, accesses;
+    shared_word faults, accesses;
     /* The caller's: the accesses that were counted by bodies which have been freed. */
-    uint64_t accesses_before;
+    shared_word accesses_before;
     /* A constant string, or NULL. */
     const char *refusal;
     /* Of one that was rewritten: the builder's. */
@@ -82,7 +83,7 @@ struct hot_body {
     /* The next body that begins in the same page, or the next free one, as its number plus 1. */
     uint32_t next;
     /* When it was retired (hot_retirement), 0 if it is in use. */
-    uint64_t retired;
+    shared_word retired;
     /* A thread may come back to it (hot_hold). */
     bool is_held;
 };

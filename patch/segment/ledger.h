@@ -4,6 +4,8 @@
 
 #include <segue/segment.h>
 
+#include "decode/x86/compiler/shared_word.h"
+
 /* The state of a site. */
 enum ledger_state {
     /* Claimed; a thread is writing it. */
@@ -16,8 +18,8 @@ enum ledger_state {
 
 struct ledger_entry {
     /* The address of the byte that changes; 0: the slot is free. */
-    uint64_t address;
-    uint64_t time;
+    shared_word address;
+    shared_word time;
     uint32_t count;
     uint8_t old_byte, new_byte;
     /* enum ledger_state. */

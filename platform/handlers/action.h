@@ -8,9 +8,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "decode/x86/compiler/shared_word.h"
+
 struct platform_action {
     /* ACTION_DEFAULT, ACTION_IGNORE, or a platform_handler's address. */
-    uint64_t handler;
+    shared_word handler;
     /* SA_SIGINFO and the other flags of signal.h, and ACTION_HAS_RESTORER. */
     uint64_t flags;
     /* The handler's return address; valid with ACTION_HAS_RESTORER. */

@@ -9,6 +9,7 @@
 
 #include <segue/region.h>
 
+#include "decode/x86/compiler/shared_word.h"
 #include "emulate/body/body.h"
 #include "signals/hot/ask/leaf.h"
 
@@ -29,7 +30,7 @@ struct hot_slot {
     enum body_mode mode;
     uint32_t mode_flags;
     /* Where the alias is; of no size while no region has the slot: its memory may have been given to anything. */
-    uint64_t alias, alias_size;
+    shared_word alias, alias_size;
     /* The region's bounds are in the descriptors. */
     bool is_open;
     /* Constant addresses in the region may become the alias's; some may have, since a region has the slot. */

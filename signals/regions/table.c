@@ -21,7 +21,7 @@
 
 static struct pool nodes = {.size = sizeof(struct table_node)};
 
-static uint64_t slot_read(const uint64_t *slot)
+static uint64_t slot_read(const shared_word *slot)
 {
     return __atomic_load_n(slot, __ATOMIC_ACQUIRE);
 }

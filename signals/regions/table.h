@@ -6,6 +6,7 @@
 
 #include <segue/region.h>
 
+#include "decode/x86/compiler/shared_word.h"
 #include "decode/x86/page.h"
 
 #define TABLE_LEVEL_BITS 9
@@ -47,7 +48,7 @@ _Static_assert(sizeof(struct region) <= 64, "a region is one cache line");
 
 /* One node. A slot is 0, a region, a node marked by its lowest bit, or the mark of a region that is going. */
 struct table_node {
-    uint64_t slots[TABLE_SLOTS];
+    shared_word slots[TABLE_SLOTS];
     /* How many slots are not 0. */
     uint32_t used;
     struct table_node *next;

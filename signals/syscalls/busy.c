@@ -11,8 +11,9 @@
 
 /* The address of the record is 0 if the entry is free. */
 static struct busy {
-    _Alignas(64) uint64_t record;
-    uint64_t base, end;
+    _Alignas(64) shared_word record;
+    uint64_t base;
+    shared_word end;
     /* As the system says: a child made by vfork has its parent's thread pointer, and its calls end with it. */
     struct identity thread;
 } calls[MOST];
@@ -26,7 +27,7 @@ static bool is_left(uint64_t record, uint64_t stack_pointer)
     return stack_pointer > record;
 }
 
-uint64_t *busy_take(uint64_t record, uint64_t base, uint64_t end)
+shared_word *busy_take(uint64_t record, uint64_t base, uint64_t end)
 {
     const struct identity thread = {platform_thread_id(), identity_is_own_process() ? IDENTITY_OWN : IDENTITY_SHARES};
     for (unsigned i = 0; i < MOST; i++) {

@@ -7,10 +7,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "decode/x86/compiler/shared_word.h"
+
 /* Notes a call of the calling thread, whose record (platform/calls/calls.h) is at that address, and the addresses whose
  * regions it uses. Returns the word that becomes 0 when the call is done; NULL if there are too many. Calls that the
  * thread has left by siglongjmp are forgotten. Async-signal-safe. */
-uint64_t *busy_take(uint64_t record, uint64_t base, uint64_t end);
+shared_word *busy_take(uint64_t record, uint64_t base, uint64_t end);
 
 /* Waits until no call uses an address of the range, whose region cannot be found any more. Not async-signal-safe. */
 void busy_wait(uint64_t base, uint64_t size);

@@ -386,7 +386,7 @@ static bool make(const struct system_call *call, uint64_t *arguments, const stru
                  struct pending *pending)
 {
     struct call_record record = {.finish = (uint64_t)(uintptr_t)pending};
-    uint64_t *busy = busy_take((uint64_t)(uintptr_t)calls_record(call), used->base, used->end);
+    shared_word *busy = busy_take((uint64_t)(uintptr_t)calls_record(call), used->base, used->end);
     if (!busy)
         return false;
     record.busy = (uint64_t)(uintptr_t)busy;

@@ -1,5 +1,6 @@
 /* regions.c: the region table against a plain model, and under threads that add and remove while others fault. */
 #include "decode/host.h"
+#include "decode/x86/compiler/shared_word.h"
 #include "decode/x86/page.h"
 #include "tests/support/test.h"
 
@@ -191,7 +192,7 @@ struct stress {
     struct segue_mapping mapping;
     volatile int stop;
     /* Per page: its region is in place and its page closed. */
-    uint64_t steps, changes;
+    shared_word steps, changes;
 };
 
 /* Loads words that never change from pages that come and go. */

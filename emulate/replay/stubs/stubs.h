@@ -10,11 +10,12 @@
 #include <stdint.h>
 
 #include "decode/orders.h"
+#include "decode/x86/compiler/shared_word.h"
 
 /* An out-of-line slot for one instruction. */
 struct stub {
     /* The instruction's bytes and, in the last byte, their number; zero if the slot is free. Constant while held. */
-    uint64_t key[2];
+    shared_word key[2];
     /* The number of the holder that is writing it, plus 1; 0 if no holder is. */
     uint32_t writer;
     /* The number of its writing, counted over all slots. */

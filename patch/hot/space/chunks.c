@@ -113,7 +113,7 @@ static struct chunk *add(uint64_t start, uint64_t size, const struct executable_
     struct chunk *chunk = &chunks[chunk_count++];
     uint32_t *bucket = bucket_of(start);
     *chunk = (struct chunk){.start = start, .size = size, .memory = *memory, .generation = generation};
-    chunk->touched = (uint64_t *)(chunks + CHUNKS) + (size_t)(chunk - chunks) * (CHUNK_PAGES / 64);
+    chunk->touched = (shared_word *)(chunks + CHUNKS) + (size_t)(chunk - chunks) * (CHUNK_PAGES / 64);
     /* As a store: see body_add. */
     __atomic_store_n(chunk->touched, 0, __ATOMIC_RELAXED);
     chunk->next = *bucket;

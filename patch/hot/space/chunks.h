@@ -13,6 +13,7 @@
 
 #include <segue/status.h>
 
+#include "decode/x86/compiler/shared_word.h"
 #include "decode/x86/page.h"
 #include "platform/memory/executable.h"
 
@@ -35,7 +36,7 @@ struct chunk {
     /* The next chunk in the same bucket, as its number plus 1. */
     uint32_t next;
     /* One bit for each page that was touched. */
-    uint64_t *touched;
+    shared_word *touched;
     /* Addresses behind the chunk that are reserved for data, 0 if none are; chunks would else fill all that is within
      * reach. */
     uint64_t data, data_taken;

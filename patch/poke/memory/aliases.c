@@ -1,6 +1,7 @@
 /* aliases.c: see aliases.h. */
 #include "aliases.h"
 
+#include "decode/x86/compiler/shared_word.h"
 #include "platform/process/fork_lock.h"
 
 #define ALIASES 64u
@@ -8,10 +9,10 @@
 /* Each a sequence lock on which no thread waits: its version is odd while it changes. A reader that finds it odd, or
  * changed during the read, skips it: no thread pokes through an alias that is being added or removed. */
 static struct alias {
-    uint64_t version;
-    uint64_t base;
+    shared_word version;
+    shared_word base;
     /* 0 if the place is free. */
-    uint64_t size;
+    shared_word size;
     char *view;
 } aliases[ALIASES];
 static struct fork_lock aliases_changing = FORK_LOCK_INITIALIZER;

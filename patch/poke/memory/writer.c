@@ -12,6 +12,7 @@
 #include "writer.h"
 
 #include "aliases.h"
+#include "decode/x86/compiler/shared_word.h"
 #include "decode/x86/page.h"
 #include "pages.h"
 #include "platform/memory/forced.h"
@@ -159,7 +160,7 @@ bool writer_store_word(struct writer_site *site, const uint8_t *bytes)
         return false;
     forget_window();
     uintptr_t shift = (uintptr_t)site->view % 8;
-    uint64_t *word = (uint64_t *)(void *)(site->view - shift);
+    shared_word *word = (shared_word *)(void *)(site->view - shift);
     uint64_t before = __atomic_load_n(word, __ATOMIC_RELAXED), after;
     do {
         after = before;

@@ -3,6 +3,7 @@
  * SOURCES: Linux arch/x86/kernel/alternative.c (poke_int3_handler: a binary search in the sorted vector of a batch). */
 #include "standing.h"
 
+#include "decode/x86/compiler/shared_word.h"
 #include "patch/poke/lock.h"
 #include "platform/memory/forced.h"
 
@@ -11,20 +12,20 @@
 /* The announced breakpoints. A sequence lock: the version is odd while they may be in place. They are written only
  * while it is even, so a reader that finds the same odd version before and after has read what was announced. */
 static struct {
-    uint64_t site, target, behind;
+    shared_word site, target, behind;
     uint32_t kind;
 } table[STANDING_MOST];
 static uint32_t table_count;
-static uint64_t version;
+static shared_word version;
 
 /* Sites that have had a breakpoint: a thread may have hit one without its SIGTRAP handler having run yet. A hash table
  * of buckets; the first place of a bucket is the newest. A site is forgotten after at least four other sites of its
  * bucket, never because of how many changes there have been elsewhere. */
 #define BUCKETS 2048u
 #define PLACES 8u
-static uint64_t recent[BUCKETS][PLACES];
+static shared_word recent[BUCKETS][PLACES];
 
-static uint64_t *bucket_of(uint64_t site)
+static shared_word *bucket_of(uint64_t site)
 {
     return recent[site * UINT64_C(0x9e3779b97f4a7c15) >> 53];
 }
@@ -34,7 +35,7 @@ _Static_assert(BUCKETS == 1u << (64 - 53), "the hash has as many bits as there a
  * place is overwritten: so a reader that goes the same way does not miss it. */
 static bool is_among(uint64_t site, unsigned places)
 {
-    const uint64_t *bucket = bucket_of(site);
+    const shared_word *bucket = bucket_of(site);
     for (unsigned i = 0; i < places; i++)
         if (__atomic_load_n(&bucket[i], __ATOMIC_ACQUIRE) == site)
             return true;
@@ -43,7 +44,7 @@ static bool is_among(uint64_t site, unsigned places)
 
 static void remember(uint64_t site)
 {
-    uint64_t *bucket = bucket_of(site);
+    shared_word *bucket = bucket_of(site);
     if (is_among(site, PLACES / 2))
         return;
     for (unsigned i = PLACES - 1; i > 0; i--)

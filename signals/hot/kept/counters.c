@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "decode/x86/compiler/shared_word.h"
 #include "emulate/body/body.h"
 #include "platform/memory/memory.h"
 #include "platform/threads/base.h"
@@ -17,9 +18,9 @@
 
 static struct block {
     /* The process and the TID of the thread that has it; 0 if none. */
-    uint64_t owner;
+    shared_word owner;
     /* NULL until a thread has had it. */
-    uint64_t *counters;
+    shared_word *counters;
 } * blocks;
 /* Of the blocks that threads have, or have had, the last one's number plus one. */
 static uint32_t block_count;
@@ -81,7 +82,7 @@ static bool take(struct block *block, uint64_t owner, uint64_t self)
     return __atomic_compare_exchange_n(&block->owner, &owner, self, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-static uint64_t *counters_of(const struct block *block)
+static shared_word *counters_of(const struct block *block)
 {
     return __atomic_load_n(&block->counters, __ATOMIC_ACQUIRE);
 }
@@ -116,7 +117,7 @@ static void raise_count(uint32_t count)
 /* Only touched pages of it take memory. */
 static bool map_counters(struct block *block)
 {
-    uint64_t *counters = counters_of(block);
+    shared_word *counters = counters_of(block);
     if (counters)
         return true;
     counters = platform_map_sparse(SIZE);
@@ -169,7 +170,8 @@ void counters_in_child(void)
 
 void counters_take_back(uint32_t record)
 {
-    uint64_t *counters = (uint64_t *)(uintptr_t)(own_word() - BODY_COUNTERS_BIAS); // NOLINT(performance-no-int-to-ptr)
+    // NOLINTNEXTLINE(performance-no-int-to-ptr)
+    shared_word *counters = (shared_word *)(uintptr_t)(own_word() - BODY_COUNTERS_BIAS);
     __atomic_fetch_sub(&counters[record], 1, __ATOMIC_RELAXED);
 }
 
@@ -178,7 +180,7 @@ uint64_t counters_sum(uint32_t record)
     uint64_t sum = 0;
     uint32_t count = record < BODY_COUNTERS_MOST ? __atomic_load_n(&block_count, __ATOMIC_SEQ_CST) : 0;
     for (uint32_t i = 0; i < count; i++) {
-        const uint64_t *counters = counters_of(&blocks[i]);
+        const shared_word *counters = counters_of(&blocks[i]);
         sum += counters ? __atomic_load_n(&counters[record], __ATOMIC_RELAXED) : 0;
     }
     return sum;
@@ -189,7 +191,7 @@ void counters_clear(uint32_t record)
 {
     uint32_t count = record < BODY_COUNTERS_MOST ? __atomic_load_n(&block_count, __ATOMIC_SEQ_CST) : 0;
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t *counters = counters_of(&blocks[i]);
+        shared_word *counters = counters_of(&blocks[i]);
         if (counters && __atomic_load_n(&counters[record], __ATOMIC_RELAXED))
             __atomic_store_n(&counters[record], 0, __ATOMIC_RELAXED);
     }

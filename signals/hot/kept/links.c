@@ -1,6 +1,7 @@
 /* links.c: see links.h. */
 #include "links.h"
 
+#include "decode/x86/compiler/shared_word.h"
 #include "patch/hot/sites.h"
 #include "patch/hot/space/rooms.h"
 #include "platform/memory/memory.h"
@@ -25,7 +26,7 @@ static struct link *links;
 /* By target: the first link. */
 static uint32_t *buckets;
 static struct block {
-    uint64_t *words;
+    shared_word *words;
     /* Links that were given back; and how many were ever taken. */
     uint32_t unused, taken;
     uint32_t unused_count;
@@ -44,7 +45,7 @@ static struct link *numbered(uint32_t number)
     return &links[number - 1];
 }
 
-static uint64_t *word_of(uint32_t number)
+static shared_word *word_of(uint32_t number)
 {
     return &blocks[(number - 1) / BLOCK].words[(number - 1) % BLOCK];
 }
