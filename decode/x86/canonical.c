@@ -6,7 +6,7 @@
  * SOURCES: Intel SDM volume 2, CPUID leaf 7 (LA57). */
 #include "canonical.h"
 
-#include <cpuid.h>
+#include "decode/x86/compiler/cpuid_leaf.h"
 
 #define CPUID_EXTENDED_FEATURES 7
 #define ECX_LA57 (1u << 16)
@@ -19,8 +19,8 @@ unsigned char canonical_known;
 
 unsigned canonical_ask(void)
 {
-    unsigned a, b, c, d;
-    bool may = __get_cpuid_count(CPUID_EXTENDED_FEATURES, 0, &a, &b, &c, &d) && (c & ECX_LA57);
+    struct cpuid of;
+    bool may = cpuid_find(CPUID_EXTENDED_FEATURES, 0, &of) && (of.ecx & ECX_LA57);
     bool is_32 = sizeof(void *) == 4;
     unsigned char bits = is_32 ? BITS_32 : may && canonical_system_has_57() ? BITS_5_LEVELS : BITS_4_LEVELS;
     __atomic_store_n(&canonical_known, bits, __ATOMIC_RELAXED);

@@ -3,8 +3,9 @@
  * SOURCES: Intel SDM volume 2 and AMD APM volume 3, CPUID leaves 0 and 7 (OSPKE). */
 #include "processor.h"
 
-#include <cpuid.h>
 #include <string.h>
+
+#include "decode/x86/compiler/cpuid_leaf.h"
 
 #define CPUID_EXTENDED_FEATURES 7
 #define ECX_OSPKE (1u << 4)
@@ -30,10 +31,10 @@ bool processor_uses_keys(void)
 {
     enum { UNKNOWN, NO, YES };
     static unsigned char answer;
-    unsigned a, b, c, d;
+    struct cpuid of;
     unsigned char known = __atomic_load_n(&answer, __ATOMIC_RELAXED);
     if (known == UNKNOWN) {
-        known = __get_cpuid_count(CPUID_EXTENDED_FEATURES, 0, &a, &b, &c, &d) && (c & ECX_OSPKE) ? YES : NO;
+        known = cpuid_find(CPUID_EXTENDED_FEATURES, 0, &of) && (of.ecx & ECX_OSPKE) ? YES : NO;
         __atomic_store_n(&answer, known, __ATOMIC_RELAXED);
     }
     return known == YES;

@@ -4,9 +4,10 @@
  * volume 2, CPUID and XGETBV. */
 #include "xsave.h"
 
-#include <cpuid.h>
 #include <stddef.h>
 #include <string.h>
+
+#include "decode/x86/compiler/cpuid_leaf.h"
 
 #define LEAF 0x0d
 #define ECX_ALIGNED 2u
@@ -23,19 +24,13 @@ static uint32_t extensions;
 
 _Static_assert(XSAVE_PLACE_ALIGNED == ECX_ALIGNED && XSAVE_PLACE_ON_DEMAND == ECX_ON_DEMAND, "xsave.h");
 
-static bool has_leaf(void)
-{
-    return __get_cpuid_max(0, NULL) >= LEAF;
-}
-
 /* Threads that ask at the same time store the same value. */
 uint64_t xsave_ask(unsigned component)
 {
-    unsigned size = 0, offset = 0, kind = 0, unused;
-    if (has_leaf())
-        __cpuid_count(LEAF, component, size, offset, kind, unused);
-    uint64_t word = (uint64_t)offset << XSAVE_PLACE_OFFSET_SHIFT | (uint64_t)size << XSAVE_PLACE_SIZE_SHIFT |
-                    (kind & (ECX_ALIGNED | ECX_ON_DEMAND)) | XSAVE_PLACE_KNOWN;
+    struct cpuid of;
+    cpuid_find(LEAF, component, &of);
+    uint64_t word = (uint64_t)of.ebx << XSAVE_PLACE_OFFSET_SHIFT | (uint64_t)of.eax << XSAVE_PLACE_SIZE_SHIFT |
+                    (of.ecx & (ECX_ALIGNED | ECX_ON_DEMAND)) | XSAVE_PLACE_KNOWN;
     __atomic_store_n(&xsave_places[component], word, __ATOMIC_RELAXED);
     return word;
 }
@@ -49,13 +44,11 @@ static uint64_t get_register(unsigned number)
 
 static uint64_t ask_enabled(void)
 {
-    unsigned a, b, c, d;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
+    struct cpuid of;
+    if (!cpuid_find(1, 0, &of) || !(of.ecx & bit_OSXSAVE))
         return 0;
-    if (has_leaf()) {
-        __cpuid_count(LEAF, 1, a, b, c, d);
-        __atomic_store_n(&extensions, a, __ATOMIC_RELAXED);
-    }
+    if (cpuid_find(LEAF, 1, &of))
+        __atomic_store_n(&extensions, of.eax, __ATOMIC_RELAXED);
     return get_register(0);
 }
 
@@ -111,10 +104,10 @@ __attribute__((hot)) bool xsave_exceeds(uint64_t components)
  * has an assembler accept them with no other extension. */
 static uint64_t ask_movable(void)
 {
-    unsigned a, b, c, d;
+    struct cpuid of;
     if ((~xsave_enabled() & COMPONENTS_LEGACY_AVX) || !xsave_reports_use())
         return 0;
-    bool has_instructions = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX512F) && (b & bit_AVX512BW);
+    bool has_instructions = cpuid_find(7, 0, &of) && (of.ebx & bit_AVX512F) && (of.ebx & bit_AVX512BW);
     return COMPONENTS_LEGACY_AVX |
            (has_instructions && !(~xsave_enabled() & COMPONENTS_AVX512) ? COMPONENTS_AVX512 : 0);
 }
@@ -154,11 +147,10 @@ void xsave_fill_initial(unsigned char *area, uint64_t in_use)
 /* CPUID reports two sizes of the largest area: EBX for the enabled components, ECX for all that the processor has. */
 static uint32_t ask_area_size(bool of_processor)
 {
-    unsigned a, b, c, d;
-    if (!xsave_enabled() || !has_leaf())
+    struct cpuid of;
+    if (!xsave_enabled() || !cpuid_find(LEAF, 0, &of))
         return XSAVE_LEGACY_SIZE;
-    __cpuid_count(LEAF, 0, a, b, c, d);
-    return of_processor ? c : b;
+    return of_processor ? of.ecx : of.ebx;
 }
 
 uint32_t xsave_area_size(void)

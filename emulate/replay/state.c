@@ -5,12 +5,12 @@
  * are), 8.1.8 (x87 opcode and pointers). ASSUMPTION: the operating system does not change XCR0. */
 #include "state.h"
 
-#include <cpuid.h>
 #include <string.h>
 
 #include "decode/host.h"
 #include "decode/orders.h"
 #include "decode/segments.h"
+#include "decode/x86/compiler/cpuid_leaf.h"
 #include "emulate/details.h"
 #include "platform/frame/frame.h"
 
@@ -30,8 +30,8 @@ uint64_t state_popfq = UINT64_MAX;
 
 static bool has_sahf(void)
 {
-    unsigned eax, ebx, ecx, edx;
-    return __get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && (ecx & bit_LAHF_LM);
+    struct cpuid of;
+    return cpuid_find(0x80000001, 0, &of) && (of.ecx & bit_LAHF_LM);
 }
 
 __attribute__((hot)) void state_prepare(void)
