@@ -127,10 +127,11 @@ test-darwin:
 	@$(call install-sets,darwin)
 	./tests/platform/darwin/darwin.sh $(BUILD) $(TESTS)
 
-# The library for FreeBSD on x86-64, and its tests, on Linux under a loader.
+# The library for FreeBSD on x86-64 and on i386, and its tests, on Linux under a loader.
 test-freebsd:
 	@$(call install-sets,freebsd)
-	./tests/platform/freebsd/freebsd.sh $(BUILD) $(TESTS)
+	./tests/platform/freebsd/freebsd.sh $(BUILD) x86_64 $(TESTS)
+	./tests/platform/freebsd/freebsd.sh $(BUILD) i386 $(TESTS)
 
 bench: all
 	./bench/run.sh $(BUILD)

@@ -1,11 +1,11 @@
 #!/bin/bash
-# build.sh BUILD [CPU]: builds the library for FreeBSD and its tests, with clang and lld, in BUILD/freebsd-CPU; CPU is
+# build.sh BUILD CPU: builds the library for FreeBSD and its tests, with clang and lld, in BUILD/freebsd-CPU; CPU is
 # x86_64 or i386. What the compiler says is printed only if it fails. FreeBSD's headers and C library are not at hand:
 # freebsd.h stands for the headers, and of the library the linker gets a stub, with the names that the loader knows.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 root=$(readlink -f "$here/../../..")
-cpu=${2:-x86_64}
+cpu=$2
 mkdir -p "$1"
 build=$(readlink -f "$1")/freebsd-$cpu
 export FREEBSD_TARGET=$cpu FREEBSD_SYSTEM=$build.system
@@ -34,6 +34,8 @@ clang --target="$cpu-unknown-freebsd14" -fuse-ld=lld -nostdlib -shared -Wl,-sona
 c = '$here/cc.sh'
 exe_wrapper = ['$FREEBSD_SYSTEM/loader']
 END
+    # Meson links without a source to learn about the linker, and leaves a file where it is run.
+    cd "$1"
     meson setup "$build" "$root" --werror --cross-file "$root/platform/freebsd/$cpu.ini" --cross-file "$build.ini" \
         "-Dc_args=-isystem$build.libraries/include -DZYDIS_STATIC_BUILD -DZYCORE_STATIC_BUILD" \
         "-Dc_link_args=-L$build.libraries/lib" >"$build.setup.log" 2>&1 || { cat "$build.setup.log" >&2; exit 1; }

@@ -6,7 +6,8 @@ system=${FREEBSD_SYSTEM:?where build.sh has made the headers}
 link=(-nostdlib -fuse-ld=lld "$system/libc.so.7")
 for argument; do
     case $argument in
-    -c | -S | -E | -fsyntax-only | --version | -v | -Wl,--version | -Wl,-v | -dM | -print-*) link=() ;;
+    -Wl,--version | -Wl,-v) link=(-fuse-ld=lld) ;;
+    -c | -S | -E | -fsyntax-only | --version | -v | -dM | -print-*) link=() ;;
     esac
 done
 # Programs begin at main: there are no start files, the loader calls it.

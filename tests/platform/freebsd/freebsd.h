@@ -468,6 +468,7 @@ int putchar(int);
 int fputs(const char *, FILE *);
 int fputc(int, FILE *);
 int fflush(FILE *);
+void setbuf(FILE *, char *);
 FILE *fopen(const char *, const char *);
 int fclose(FILE *);
 size_t fread(void *, size_t, size_t, FILE *);

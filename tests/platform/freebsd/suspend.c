@@ -162,7 +162,7 @@ static void thread_in_a_policy_is_shown_as_the_program(void **state)
 
 /* ---- a thread that is always in the handler ---- */
 
-#define ROUNDS 20000u
+#define ROUNDS 5000u
 
 static enum segue_verdict step(void *context, const struct segue_event *event)
 {

@@ -130,6 +130,7 @@ static const char *const alike[] = {
     "fputs",
     "fputc",
     "fflush",
+    "setbuf",
     "fopen",
     "fclose",
     "fread",

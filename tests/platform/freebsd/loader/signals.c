@@ -256,12 +256,9 @@ static uint8_t *area_of(const ucontext_t *native)
     return area ? area + (sizeof(void *) == 4 ? 112 : 0) : NULL;
 }
 
-/* All components count as in use, with their initial values: zero, except x87's control word. */
-static void fill_initial(uint8_t *area)
+/* What x87 and SSE have initially, where they do not count as in use: zero, except x87's control word. */
+static void fill_legacy(uint8_t *area, uint64_t in_use)
 {
-    uint64_t in_use;
-    uint32_t size, offset, c, d;
-    memcpy(&in_use, area + LEGACY, 8);
     if (!(in_use & 1)) {
         memset(area, 0, 24);
         memset(area + 32, 0, 128);
@@ -269,6 +266,15 @@ static void fill_initial(uint8_t *area)
     }
     if (!(in_use & 2))
         memset(area + 160, 0, 256);
+}
+
+/* All components count as in use, with their initial values. */
+static void fill_initial(uint8_t *area)
+{
+    uint64_t in_use;
+    uint32_t size, offset, c, d;
+    memcpy(&in_use, area + LEGACY, 8);
+    fill_legacy(area, in_use);
     for (unsigned i = 2; i < 63; i++) {
         if (!(components >> i & 1) || in_use >> i & 1)
             continue;
@@ -344,6 +350,11 @@ static void set_state(ucontext_t *native, const struct f_machine *machine)
             fail("sigreturn refuses the components %#llx", (unsigned long long)in_use);
         memcpy(area + HEADER_END, rest + 64, (size_t)machine->state_size - 64);
     }
+#if defined(__i386__)
+    /* Linux would ignore MXCSR where SSE does not count as in use. */
+    fill_legacy(area, in_use);
+    in_use |= 3;
+#endif
     memcpy(area + LEGACY, &in_use, 8);
 #if defined(__i386__)
     /* Linux takes x87's registers from the image of FSAVE: it is made to hold them. */
