@@ -8,6 +8,7 @@
 
 #include "tools/support/json/json_write.h"
 #include "tools/support/message.h"
+#include "tools/support/quote.h"
 
 #define VERB "watch"
 /* Powers of two. */
@@ -22,6 +23,8 @@ struct site {
 struct thread {
     uint64_t number;
     char name[20];
+    /* As a line has it. */
+    char shown[QUOTE_PIECE * 20];
     /* It may get another name: after so many accesses it is read again. */
     uint32_t accesses;
 };
@@ -103,6 +106,9 @@ static void read_name(struct report *report, const struct segue_watch_record *re
     }
     thread->number = record->thread;
     thread->name[strcspn(thread->name, "\n")] = 0;
+    char *shown = quoted_name(thread->name);
+    snprintf(thread->shown, sizeof thread->shown, "%s", shown);
+    free(shown);
     if (from)
         fclose(from);
 }
@@ -173,7 +179,7 @@ struct access {
 static void print_line(FILE *to, const struct access *access)
 {
     const struct segue_watch_record *record = access->record;
-    fprintf(to, "%11.6f %s/%" PRIu64 " %s: %s: %s %s (%" PRIu64 " byte%s)", access->seconds, access->thread->name,
+    fprintf(to, "%11.6f %s/%" PRIu64 " %s: %s: %s %s (%" PRIu64 " byte%s)", access->seconds, access->thread->shown,
             record->thread, access->place->where, access->maker, verb_of(record->direction), access->name, record->size,
             record->size == 1 ? "" : "s");
     if (!record->has_values)
@@ -309,6 +315,9 @@ static void print_counts(struct report *report)
     for (size_t i = 0; i < count; i++)
         print_count(report, &found[i]);
     free(found);
+    if (table[COUNTS_PLACES].reads)
+        complain(VERB, "%" PRIu64 " accesses could not be counted: they are by more than %u instructions",
+                 table[COUNTS_PLACES].reads, COUNTS_PLACES);
 }
 
 bool report_end(struct report *report)

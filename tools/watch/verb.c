@@ -1,6 +1,8 @@
 /* verb.c: segue watch. The program begins with libsegue-watch.so in it, and waits; the command finds the targets in its
  * memory, lets it go on, and reports what it puts into the queue. */
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -11,6 +13,16 @@
 #include "tools/support/verb.h"
 
 #define VERB "watch"
+
+/* In looks at an empty queue: how often it is asked whether a writer exists, and how long one that has only begun may
+ * take. */
+#define LOOK_AT_WRITER 50u
+#define LONGEST 4000u
+
+struct stuck {
+    uint64_t number;
+    unsigned times;
+};
 
 static volatile sig_atomic_t is_interrupted;
 
@@ -36,12 +48,41 @@ static void give_targets(const struct options *options, struct program *program,
     program->shared->range_count = (uint32_t)options->target_count;
 }
 
+/* A thread that has been killed may not have been reaped. */
+static bool thread_is_gone(uint64_t number)
+{
+    char path[64], state = 'X';
+    snprintf(path, sizeof path, "/proc/%" PRIu64 "/stat", number);
+    FILE *from = fopen(path, "re");
+    if (from && fscanf(from, "%*d (%*[^)]) %c", &state) != 1)
+        state = '?';
+    if (from)
+        fclose(from);
+    return state == 'X' || state == 'Z';
+}
+
+/* A record that a thread has begun, and that does not come. `stuck` is what was begun when this was called last, and
+ * how often in a row. */
+static void pass_over_killed(struct watch_queue *queue, struct stuck *stuck)
+{
+    uint64_t number, writer;
+    if (!queue_is_begun(queue, &number, &writer) || number != stuck->number) {
+        *stuck = (struct stuck){.number = number};
+        return;
+    }
+    const bool is_gone = writer ? stuck->times % LOOK_AT_WRITER == 0 && thread_is_gone(writer) : stuck->times > LONGEST;
+    stuck->times++;
+    if (is_gone)
+        queue_pass(queue, number);
+}
+
 /* Until the program has ended, or is watched no more, and all is taken. */
 static void report_all(struct program *program, struct report *report)
 {
     static const struct timespec moment = {.tv_nsec = 500000};
     struct watch_queue *queue = &program->shared->queue;
     struct segue_watch_record record;
+    struct stuck stuck = {.times = 0};
     for (bool has_ended = false; !has_ended;) {
         has_ended = program_has_ended(program);
         while (queue_take(queue, &record))
@@ -49,6 +90,7 @@ static void report_all(struct program *program, struct report *report)
                 __atomic_store_n(&queue->is_closed, 1, __ATOMIC_RELAXED);
         if (program->attached && (is_interrupted || queue->is_closed))
             has_ended = program_detach(program) || has_ended;
+        pass_over_killed(queue, &stuck);
         if (!has_ended)
             nanosleep(&moment, NULL);
     }

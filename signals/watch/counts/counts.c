@@ -20,7 +20,7 @@ void counts_use(void *table)
 bool counts_prepare(void)
 {
     if (!places)
-        places = platform_map_apart(COUNTS_PLACES * sizeof *places);
+        places = platform_map_apart((COUNTS_SIZE + platform_page_size() - 1) & ~(platform_page_size() - 1));
     return places != NULL;
 }
 
@@ -39,16 +39,17 @@ static inline SEGUE_HOT_POLICY struct counts_place *place_of(uint64_t key)
     return NULL;
 }
 
-SEGUE_HOT_POLICY bool counts_add(uint32_t number, uint64_t site, uint8_t direction)
+SEGUE_HOT_POLICY void counts_add(uint32_t number, uint64_t site, uint8_t direction)
 {
     struct counts_place *place = place_of((uint64_t)number << COUNTS_SITE_BITS | site);
-    if (!place)
-        return false;
+    if (!place) {
+        __atomic_fetch_add(&places[COUNTS_PLACES].reads, 1, __ATOMIC_RELAXED);
+        return;
+    }
     if (direction & SEGUE_READ)
         __atomic_fetch_add(&place->reads, 1, __ATOMIC_RELAXED);
     if (direction & SEGUE_WRITE)
         __atomic_fetch_add(&place->writes, 1, __ATOMIC_RELAXED);
-    return true;
 }
 
 static bool is_of(const struct counts_place *place, uint32_t number)

@@ -4,15 +4,15 @@
 
 #include "counts_layout.h"
 
-/* Uses this memory, zeroed, of COUNTS_PLACES places; before the first segue_watch_add. */
+/* Uses this memory, zeroed, of COUNTS_SIZE bytes; before the first segue_watch_add. */
 void counts_use(void *table);
 
 /* False if there is no memory. */
 bool counts_prepare(void);
 
-/* Counts an access; false if there is no place for another instruction. `number`: of the watch. Async-signal-safe,
- * thread-safe; general registers only. */
-bool counts_add(uint32_t number, uint64_t site, uint8_t direction);
+/* Counts an access; in the last place, if another instruction has no place. `number`: of the watch.
+ * Async-signal-safe, thread-safe; general registers only. */
+void counts_add(uint32_t number, uint64_t site, uint8_t direction);
 
 /* Forgets a watch's counts. */
 void counts_clear(uint32_t number);

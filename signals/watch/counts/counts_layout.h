@@ -9,6 +9,9 @@
 /* Below a watch's number: hot sites are in code of files, which has addresses of fewer bits. */
 #define COUNTS_SITE_BITS (64 - 17)
 
+/* One place more, whose reads are the accesses for which there was no place. */
+#define COUNTS_SIZE ((COUNTS_PLACES + 1) * sizeof(struct counts_place))
+
 struct counts_place {
     /* The instruction, and above it the watch's number; 0: free. */
     uint64_t key;

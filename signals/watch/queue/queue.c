@@ -45,6 +45,7 @@ static bool try_put(struct watch_queue *queue, const struct segue_watch_record *
         if (ahead > 0) {
             at = __atomic_load_n(&queue->puts, __ATOMIC_RELAXED);
         } else if (__atomic_compare_exchange_n(&queue->puts, &at, at + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+            __atomic_store_n(&place->writer, record->thread, __ATOMIC_RELAXED);
             place->record = *record;
             __atomic_store_n(&place->turn, at + 1, __ATOMIC_RELEASE);
             return true;

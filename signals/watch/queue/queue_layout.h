@@ -8,7 +8,9 @@ struct queue_place {
     /* The number of the next record that is put here; one more, once that is done. */
     uint64_t turn;
     struct segue_watch_record record;
-    uint64_t unused[6];
+    /* The thread that puts a record here; 0 once that is taken. */
+    uint64_t writer;
+    uint64_t unused[5];
 };
 
 struct watch_queue {
@@ -42,10 +44,35 @@ static inline bool queue_take(struct watch_queue *queue, struct segue_watch_reco
             at = __atomic_load_n(&queue->takes, __ATOMIC_RELAXED);
         } else if (__atomic_compare_exchange_n(&queue->takes, &at, at + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
             *record = place->record;
+            __atomic_store_n(&place->writer, 0, __ATOMIC_RELAXED);
             __atomic_store_n(&place->turn, at + queue->places, __ATOMIC_RELEASE);
             return true;
         }
     }
+}
+
+/* The number of the record that is next, if a thread has begun to put it and has not done so: `*writer`, or 0 if that
+ * thread has only just begun. False if there is no such record. */
+static inline bool queue_is_begun(const struct watch_queue *queue, uint64_t *number, uint64_t *writer)
+{
+    uint64_t at = __atomic_load_n(&queue->takes, __ATOMIC_RELAXED);
+    const struct queue_place *place = &queue->place[at & (queue->places - 1)];
+    *number = at;
+    *writer = __atomic_load_n(&place->writer, __ATOMIC_RELAXED);
+    return __atomic_load_n(&queue->puts, __ATOMIC_RELAXED) > at &&
+           __atomic_load_n(&place->turn, __ATOMIC_ACQUIRE) == at;
+}
+
+/* That thread has been killed: the queue goes on without its record. */
+static inline void queue_pass(struct watch_queue *queue, uint64_t number)
+{
+    struct queue_place *place = &queue->place[number & (queue->places - 1)];
+    uint64_t at = number;
+    if (!__atomic_compare_exchange_n(&queue->takes, &at, number + 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        return;
+    __atomic_store_n(&place->writer, 0, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&queue->lost, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&place->turn, number + queue->places, __ATOMIC_RELEASE);
 }
 
 #endif

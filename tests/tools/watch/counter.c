@@ -1,8 +1,10 @@
 /* counter.c: what tests/tools/watch watches: eight threads add to a counter, and one of them has a defect. */
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define THREADS 8
@@ -40,10 +42,26 @@ static void *work(void *number)
 /* More accesses than the queue holds, by a thread whose name is not UTF-8. */
 static int count_on(void)
 {
-    prctl(PR_SET_NAME, "caf\xe9");
+    prctl(PR_SET_NAME, "caf\xe9\033[7m");
     for (int i = 0; i < 40000; i++)
         __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED);
     printf("%ld\n", counter);
+    return 3;
+}
+
+/* Children that are killed anywhere, also between the two halves of a report. */
+static int kill_children(void)
+{
+    for (int i = 0; i < 100; i++) {
+        pid_t child = fork();
+        if (child == 0)
+            for (;;)
+                __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED);
+        usleep((useconds_t)(300 + i));
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+    }
+    puts("killed");
     return 3;
 }
 
@@ -51,6 +69,8 @@ int main(int argc, char **argv)
 {
     pthread_t threads[THREADS];
     (void)argv;
+    if (argc > 6)
+        return kill_children();
     if (argc > 5)
         return (int)sleep(60);
     if (argc > 4)
@@ -72,5 +92,7 @@ int main(int argc, char **argv)
         counter = 50;
         _exit(0);
     }
+    /* What a child does later is not reported. */
+    wait(NULL);
     return 3;
 }

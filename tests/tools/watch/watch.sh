@@ -74,7 +74,13 @@ without" "$(cat "$work/out")"
 
 watch --json --limit 100 counter -- "$counter" 1 2 3 4
 check "a thread's name that is not UTF-8" "100 40000" \
-  "$(grep -c '"thread_name":"caf\\\\xe9"' "$work/err") $(cat "$work/out")"
+  "$(grep -c '"thread_name":"caf\\\\xe9' "$work/err") $(cat "$work/out")"
+watch --limit 100 counter -- "$counter" 1 2 3 4
+check "and has a control character" "100 0" \
+  "$(grep -cF " \$'caf\\xe9\\x1b[7m'/" "$work/err") $(grep -c "$(printf '\033')" "$work/err")"
+
+watch --follow -o "$work/file" counter -- "$counter" 1 2 3 4 5 6
+check "children that are killed" "3 killed" "$status $(cat "$work/out")"
 
 # The program goes on without a reader of the report.
 status=0

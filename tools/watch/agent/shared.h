@@ -46,7 +46,7 @@ struct shared {
     /* Of SHARED_FAILED; and of SHARED_LEFT, if not all is as before. */
     char reason[256];
     struct shared_range ranges[SHARED_RANGES];
-    _Alignas(64) struct counts_place counts[COUNTS_PLACES];
+    _Alignas(64) struct counts_place counts[COUNTS_PLACES + 1];
     /* The last: its places are behind it. */
     _Alignas(64) struct watch_queue queue;
 };
