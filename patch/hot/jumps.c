@@ -77,7 +77,7 @@ static unsigned make_steps(const struct work *work, uint64_t until)
     size_t size = text_peek(start, raw, sizeof raw);
     unsigned count = 0;
     memcpy(present, raw, size);
-    hot_see_through(start, present, size);
+    text_see_through(start, present, size);
     memcpy(original, present, size);
     memset(present + size, 0, sizeof present - size);
     put_all_in(start, raw, size);

@@ -17,8 +17,10 @@
 #include "platform/process/sole.h"
 #include "sites.h"
 
-/* Sites of a batch are close to one another, and in few pages. */
-#define PAGES 8u
+/* Sites of a batch are close to one another, and in few pieces. */
+#define PIECES 16u
+#define PIECE 512u
+_Static_assert(PAGE % PIECE == 0, "a piece is in one page");
 
 struct range {
     uint64_t start, size;
@@ -29,15 +31,13 @@ static bool is_sole;
 /* The library's module, if it is not the program. */
 static struct range own;
 
-/* What was found since the batch began: the mapping that was asked for last; and pages of code as they were read, one
+/* What was found since the batch began: the mapping that was asked for last; and pieces of code as they were read, one
  * by one in turn. */
 static struct mapping known;
 static bool is_known;
-static struct {
-    uint64_t page;
-    uint8_t bytes[PAGE];
-} pages[PAGES];
-static unsigned page_turn;
+static uint64_t pieces[PIECES];
+static uint8_t bytes_of[PIECES][PIECE];
+static unsigned piece_turn;
 static poke_peek *quick_peek;
 
 /* --- The library's own code. --- */
@@ -78,8 +78,7 @@ void text_begin(poke_peek *peek)
 {
     quick_peek = peek;
     is_known = false;
-    for (unsigned i = 0; i < PAGES; i++)
-        pages[i].page = 0;
+    memset(pieces, 0, sizeof pieces);
 }
 
 static bool find_mapping(uint64_t address)
@@ -122,6 +121,9 @@ void text_changes(void)
     __atomic_fetch_add(&changes, 1, __ATOMIC_ACQ_REL);
 }
 
+/* How code is read that the bytes at hand lack: all of it, or false. */
+typedef bool peek_code(uint64_t address, void *bytes, size_t size);
+
 /* Whether the bytes at the site are its jump, the jump before, or a state between the two. Nothing else is: code that
  * was mapped there later may have some byte in common with each. */
 static bool is_changed(const struct hot_site *site, const uint8_t *bytes)
@@ -138,13 +140,13 @@ static bool is_changed(const struct hot_site *site, const uint8_t *bytes)
 
 /* Other code may begin with the few bytes of a pun that are its own. So a jump is looked at as a whole, with its
  * successor's bytes, unless code changes at the moment. `bytes` are the `size` bytes from the site on, as they are. */
-static bool is_other_jump(const struct hot_site *site, const uint8_t *bytes, size_t size)
+static bool is_other_jump(const struct hot_site *site, const uint8_t *bytes, size_t size, peek_code *peek)
 {
     uint8_t whole[PUN_BYTES];
     const size_t length = site->prefixes + PUN_JUMP;
     if (site->is_rewritten || site->changed >= length || hot_changes() % 2 || *bytes == TEXT_BREAKPOINT)
         return false;
-    if (size < length && !readable_copy(site->address, whole, length))
+    if (size < length && !peek(site->address, whole, length))
         return true;
     return pun_target(site->address, size < length ? whole : bytes, site->prefixes) !=
            body_numbered(site->body)->address;
@@ -152,16 +154,17 @@ static bool is_other_jump(const struct hot_site *site, const uint8_t *bytes, siz
 
 /* Reads the site's jump with its successor's bytes, which is_other_jump needs; or its own bytes alone. Returns how
  * many. */
-static size_t read_site(const struct hot_site *site, uint8_t bytes[SEGUE_INSN_BYTES])
+static size_t read_site(const struct hot_site *site, uint8_t bytes[SEGUE_INSN_BYTES], peek_code *peek)
 {
     const size_t length = site->prefixes + PUN_JUMP;
-    if (length > site->changed && readable_copy(site->address, bytes, length))
+    if (length > site->changed && peek(site->address, bytes, length))
         return length;
-    return readable_copy(site->address, bytes, site->changed) ? site->changed : 0;
+    return peek(site->address, bytes, site->changed) ? site->changed : 0;
 }
 
 /* Takes the site's change out of the bytes that were read from `address` on. */
-__attribute__((hot)) static void take_out(const struct hot_site *site, uint64_t address, uint8_t *bytes, size_t size)
+__attribute__((hot)) static void take_out(const struct hot_site *site, uint64_t address, uint8_t *bytes, size_t size,
+                                          peek_code *peek)
 {
     uint8_t whole[SEGUE_INSN_BYTES], state = __atomic_load_n(&site->state, __ATOMIC_ACQUIRE);
     uint64_t at = site->address;
@@ -174,45 +177,66 @@ __attribute__((hot)) static void take_out(const struct hot_site *site, uint64_t 
     if (from >= to)
         return;
     bool is_whole = from == 0 && to == site->changed;
-    size_t count = is_whole ? (size_t)(address + size - at) : read_site(site, whole);
+    size_t count = is_whole ? (size_t)(address + size - at) : read_site(site, whole, peek);
     if (count == 0)
         return;
     const uint8_t *present = is_whole ? bytes + (at - address) : whole;
-    if (is_changed(site, present) && !(state == HOT_MADE && is_other_jump(site, present, count)))
+    if (is_changed(site, present) && !(state == HOT_MADE && is_other_jump(site, present, count, peek)))
         memcpy(bytes + (at + from - address), site->old_bytes + from, to - from);
 }
 
-/* NULL if the page cannot be read. */
-static const uint8_t *read_page(uint64_t page)
+/* NULL if the piece cannot be read. */
+static const uint8_t *read_piece(uint64_t piece)
 {
-    for (unsigned i = 0; i < PAGES; i++)
-        if (pages[i].page == page)
-            return pages[i].bytes;
-    unsigned at = page_turn++ % PAGES;
-    bool is_read = quick_peek && quick_peek(pages[at].bytes, page, PAGE) == PAGE;
-    pages[at].page = is_read || readable_copy(page, pages[at].bytes, PAGE) ? page : 0;
-    return pages[at].page ? pages[at].bytes : NULL;
+    for (unsigned i = 0; i < PIECES; i++)
+        if (pieces[i] == piece)
+            return bytes_of[i];
+    unsigned at = piece_turn++ % PIECES;
+    bool is_read = quick_peek && quick_peek(bytes_of[at], piece, PIECE) == PIECE;
+    pieces[at] = is_read || readable_copy(piece, bytes_of[at], PIECE) ? piece : 0;
+    return pieces[at] ? bytes_of[at] : NULL;
 }
 
 size_t text_peek(uint64_t address, uint8_t *bytes, size_t size)
 {
     size_t read = 0;
     while (read < size) {
-        uint64_t at = address + read, offset = at % PAGE;
-        const uint8_t *page = read_page(at - offset);
-        size_t some = size - read < PAGE - offset ? size - read : PAGE - offset;
-        if (!page)
+        uint64_t at = address + read, offset = at % PIECE;
+        const uint8_t *piece = read_piece(at - offset);
+        size_t some = size - read < PIECE - offset ? size - read : PIECE - offset;
+        if (!piece)
             break;
-        memcpy(bytes + read, page + offset, some);
+        memcpy(bytes + read, piece + offset, some);
         read += some;
     }
     return read;
 }
 
+static bool peek_all(uint64_t address, void *bytes, size_t size)
+{
+    return text_peek(address, bytes, size) == size;
+}
+
+static void see_through(uint64_t address, uint8_t *bytes, size_t size, peek_code *peek)
+{
+    struct hot_site *found[SITES_IN];
+    uint64_t end = address + size;
+    for (uint64_t at = site_lowest_change(address); at < end; at += SITES_IN) {
+        unsigned count = sites_in(at, end - at < SITES_IN ? end - at : SITES_IN, found);
+        for (unsigned i = 0; i < count; i++)
+            take_out(found[i], address, bytes, size, peek);
+    }
+}
+
+void text_see_through(uint64_t address, uint8_t *bytes, size_t size)
+{
+    see_through(address, bytes, size, peek_all);
+}
+
 size_t text_read_code(uint64_t address, uint8_t *bytes, size_t size)
 {
     size_t read = text_peek(address, bytes, size);
-    hot_see_through(address, bytes, read);
+    text_see_through(address, bytes, read);
     return read;
 }
 
@@ -224,27 +248,16 @@ static size_t read_readable(uint64_t address, uint8_t *bytes, size_t size)
     return first < size && readable_copy(address, bytes, first) ? first : 0;
 }
 
-void hot_see_through(uint64_t address, uint8_t *bytes, size_t size)
-{
-    struct hot_site *found[SITES_IN];
-    uint64_t end = address + size;
-    for (uint64_t at = site_lowest_change(address); at < end; at += SITES_IN) {
-        unsigned count = sites_in(at, end - at < SITES_IN ? end - at : SITES_IN, found);
-        for (unsigned i = 0; i < count; i++)
-            take_out(found[i], address, bytes, size);
-    }
-}
-
 __attribute__((hot)) void hot_see_through_site(uint64_t address, uint8_t *bytes, size_t size)
 {
     const struct hot_site *site = hot_site_find(address);
     if (site)
-        take_out(site, address, bytes, size);
+        take_out(site, address, bytes, size, readable_copy);
 }
 
 size_t hot_read_code(uint64_t address, uint8_t *bytes, size_t size)
 {
     size_t read = read_readable(address, bytes, size);
-    hot_see_through(address, bytes, read);
+    see_through(address, bytes, read, readable_copy);
     return read;
 }

@@ -22,10 +22,13 @@ void text_begin(poke_peek *peek);
  * a file's, and code that may be written. */
 const char *text_refusal(uint64_t address, unsigned size, bool any);
 
-/* Copies code as it was when the batch first read its page: as it is, or as the program wrote it, with this module's
- * changes taken out. Returns how many of the bytes can be read, from the first on. */
+/* Copies code as it was when the batch first read that piece of it: as it is, or as the program wrote it, with this
+ * module's changes taken out. Returns how many of the bytes can be read, from the first on. */
 size_t text_peek(uint64_t address, uint8_t *bytes, size_t size);
 size_t text_read_code(uint64_t address, uint8_t *bytes, size_t size);
+
+/* Takes this module's changes out of code that text_peek has read from `address` on. */
+void text_see_through(uint64_t address, uint8_t *bytes, size_t size);
 
 /* The number of changes of code that have begun or ended: odd while code is being changed. Bytes that were read may be
  * those of no moment if it is another one afterwards. Async-signal-safe, lock-free. */
@@ -38,9 +41,8 @@ void text_changes(void);
  * read, from the first on. Async-signal-safe, thread-safe. */
 size_t hot_read_code(uint64_t address, uint8_t *bytes, size_t size);
 
-/* Takes this module's changes out of code that was read from `address` on. Async-signal-safe, thread-safe. */
-void hot_see_through(uint64_t address, uint8_t *bytes, size_t size);
-/* The same for one instruction, at its own address: quicker. */
+/* Takes this module's changes out of one instruction, whose code was read at its own address. Async-signal-safe,
+ * thread-safe. */
 void hot_see_through_site(uint64_t address, uint8_t *bytes, size_t size);
 
 #endif
