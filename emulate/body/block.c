@@ -50,6 +50,9 @@ enum body_check body_check_of(const struct displaceable *form)
 
 static bool wants_check(const struct body_request *request, const struct displaceable *form)
 {
+    /* A call needs the check's frame. */
+    if (request->is_moved && form->flow != DISPLACED_FLOW_CALL_INDIRECT)
+        return false;
     enum body_check check = body_check_of(form);
     return check == BODY_CHECK_ALWAYS ||
            (check == BODY_CHECK_IF_ASKED &&

@@ -228,6 +228,8 @@ struct body_request {
      * be checked. May be NULL. */
     bool (*is_checked)(void *context, uint64_t address);
     void *context;
+    /* No access is checked, but that of a CALL. */
+    bool is_moved;
     /* Decoded instructions; may be NULL. */
     struct displaceable_cache *cache;
     /* Not 0: the code, and all that is in the request, are the same for the same site and version. */

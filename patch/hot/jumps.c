@@ -61,6 +61,11 @@ static uint32_t usual_room(void)
     return works.builder->usual_room ? works.builder->usual_room : USUAL_ROOM;
 }
 
+static uint32_t moved_room(void)
+{
+    return works.builder->moved_room ? works.builder->moved_room : usual_room();
+}
+
 static uint32_t room_for(uint64_t site)
 {
     const struct hot_builder *builder = works.builder;
@@ -86,10 +91,10 @@ static unsigned make_steps(const struct work *work, uint64_t until)
         size_t offset = at - start;
         unsigned length = count ? work_length_at(original + offset, size - offset) : work->place.length;
         *step = (struct plan_step){.address = at, .bytes = present + offset, .length = (uint8_t)length};
-        step->size = count ? usual_room() : room_for(at);
+        const struct hot_site *site = hot_site_find(at);
+        step->size = count == 0 ? room_for(at) : work_of(site) ? usual_room() : moved_room();
         if (!length || offset + length + PUN_BYTES > size)
             break;
-        const struct hot_site *site = hot_site_find(at);
         step->may_move = count && may_move(step, site);
         step->must_move = step->may_move && at <= until;
         if (count && !step->may_move)

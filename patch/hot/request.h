@@ -38,9 +38,10 @@ struct hot_builder {
     /* A body that was built is not used after all; may be NULL. */
     void (*dropped)(void *context, uint64_t site, uint64_t cookie);
     void *context;
-    /* The room that most bodies need; 0 means 512. And that the body at `site` will probably need, 0 if that is not
-     * known; may be NULL. */
-    uint32_t usual_room;
+    /* The room that most bodies need; 0 means 512. The same for an instruction that only moves for its predecessor's
+     * jump; 0 means usual_room. And the room that the body at `site` will probably need, 0 if that is not known; may be
+     * NULL. */
+    uint32_t usual_room, moved_room;
     uint32_t (*estimate)(void *context, uint64_t site);
     /* May be NULL. */
     poke_peek *peek;

@@ -46,6 +46,8 @@
 /* The room that nine of ten bodies need: of a successor that moves for a jump, whose size is not estimated. Another try
  * takes longer than to trim a room. */
 #define USUAL_ROOM 640u
+/* The room that an instruction needs which only moves. */
+#define MOVED_ROOM 48u
 /* The most doublings of the misses after which a body is built anew. */
 #define DOUBLINGS_MOST 16u
 
@@ -246,6 +248,17 @@ static bool is_asked_for(const struct order *order, uint64_t site)
     return false;
 }
 
+/* Whether the instruction only makes room for its predecessor's jump: no fault has asked for a body there, now or
+ * before. Of these few are ever executed where they are moved to. So such a body is the instruction alone, without a
+ * check: if it faults there, the body is built anew. */
+static bool is_moved(const struct order *order, uint64_t site)
+{
+    const struct hot_site *known = hot_site_find(site);
+    bool was_asked_for =
+        known && __atomic_load_n(&known->state, __ATOMIC_RELAXED) == HOT_MADE && !known->for_predecessor;
+    return !was_asked_for && !is_asked_for(order, site);
+}
+
 static bool is_checked(void *context, uint64_t address)
 {
     const struct order *order = context;
@@ -322,6 +335,10 @@ static enum segue_status build(void *context, uint64_t site, uint64_t at, uint8_
     struct order *order = context;
     struct hot_slot *slot = order->slot;
     struct body_request request = request_for(order, site);
+    if (is_moved(order, site)) {
+        request.is_moved = true;
+        request.most_instructions = 1;
+    }
     request.descriptor = hot_slot_descriptor(slot, at);
     request.records = records_take(at);
     if (slot->mode == BODY_COUNT && counters_at()) {
@@ -406,6 +423,7 @@ static bool make_all(struct order *order, bool anew)
                                         .rewrite = leads && !anew ? rewrite : NULL,
                                         .context = order,
                                         .usual_room = USUAL_ROOM,
+                                        .moved_room = MOVED_ROOM,
                                         .estimate = estimate,
                                         .peek = keyed_peek};
     static uint64_t orders;

@@ -203,6 +203,54 @@ static int an_alias_may_become_a_region(void)
     return 0;
 }
 
+/* By number of a pair: its second instruction is a jump that moved it for the first one. */
+static enum segue_status note_moved(void *context, const struct segue_patch *patch)
+{
+    uint64_t offset = patch->address - (uint64_t)(uintptr_t)sites_pairs_first;
+    if (offset / PAIR_BYTES < SITES_PAIRS && offset % PAIR_BYTES == 0 && patch->tactic == SEGUE_TACTIC_T2)
+        ((bool *)context)[offset / PAIR_BYTES] = true;
+    return SEGUE_OK;
+}
+
+/* From the pair's first instruction on, or from the second, which does not load the first word. */
+static uint32_t load_pair(unsigned number, unsigned offset, const void *first, const uint32_t *second)
+{
+    uint32_t (*pair)(const void *first, const void *second) =
+        (uint32_t(*)(const void *, const void *))(uintptr_t)(sites_pairs_first + number * PAIR_BYTES + offset);
+    return pair(first, (const char *)second - number - 1);
+}
+
+/* Such an instruction is not checked where it has moved to, until it faults there. Few mappings: so most jumps find no
+ * room unless a second instruction moves, to where the first pair's has its body. */
+static int moved_instructions_become_hot_themselves(void)
+{
+    static const uint32_t open = 5;
+    bool moved[SITES_PAIRS] = {false};
+    unsigned count = 0;
+    make_memory();
+    assert_int_equal(segue_hot_configure(&(const struct segue_hot_options){.most_mappings = 15}), SEGUE_OK);
+    *(uint32_t *)memory.alias = 7;
+    begin_with(SEGUE_REGION_COUNT);
+    uint64_t stepped = steps();
+    load_pair(0, PAIR_SECOND, NULL, memory.memory);
+    for (unsigned i = 0; i < SITES_PAIRS; i++)
+        for (unsigned round = 0; round < 3; round++)
+            assert_int_equal(load_pair(i, 0, memory.memory, &open), 12);
+    segue_patches_list(0, SIZE_MAX, note_moved, moved);
+    for (unsigned i = 0; i < SITES_PAIRS; i++)
+        count += moved[i];
+    /* The program may have been loaded where what is mapped around it leaves such a jump no room, either. */
+    if (count == 0)
+        return CASE_SKIPPED;
+    uint64_t first = faults();
+    for (unsigned i = 0; i < SITES_PAIRS; i++)
+        for (unsigned round = 0; moved[i] && round < ROUNDS; round++)
+            load_pair(i, PAIR_SECOND, NULL, memory.memory);
+    assert_in_range(faults() - first, count, 3 * count);
+    assert_int_equal(counted() + steps() - stepped, 1 + 3 * SITES_PAIRS + count * (uint64_t)ROUNDS);
+    return 0;
+}
+
 /* The code that a site's line leads to is read; the read may fail. */
 static int a_line_may_lead_to_no_memory(void)
 {
@@ -227,6 +275,7 @@ static int a_line_may_lead_to_no_memory(void)
     X(accesses_of_many_regions_are_counted)                                                                            \
     X(undone_sites_fault_again)                                                                                        \
     X(an_alias_may_become_a_region)                                                                                    \
+    X(moved_instructions_become_hot_themselves)                                                                        \
     X(a_line_may_lead_to_no_memory)
 
 CASES_MAIN(EACH_CASE)

@@ -23,6 +23,10 @@ extern const char sites_in_turns_first[], sites_in_turns_second[], sites_in_turn
 uint64_t sites_load_aligned(void *at), sites_many(void *at), sites_modify(void *at), sites_vectors(void *at),
     sites_to_nowhere(void *at);
 uint64_t sites_copy(void *at, uint64_t size, void *to), sites_call(void *at), sites_stack(void *at);
+#define SITES_PAIRS 120u
+#define PAIR_BYTES 16u
+#define PAIR_SECOND 2u
+extern const char sites_pairs_first[];
 uint64_t sites_x87(void *at), sites_three_lines(void *at);
 uint64_t sites_load_masked(void *at, uint64_t mask), sites_masked(void *at, uint64_t mask, void *to);
 

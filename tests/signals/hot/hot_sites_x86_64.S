@@ -3,6 +3,8 @@
 #include "decode/x86/flags.h"
 #include "platform/asm.h"
 
+#define SITES_PAIRS 120
+
         SECTION_TEXT(sites)
 
 /* Two bytes, three, four, seven; punned, and in place. */
@@ -173,6 +175,23 @@ FUNCTION(sites_load_masked)
         vzeroupper
         ret
 END(sites_load_masked)
+
+/* SITES_PAIRS pairs of loads, 16 bytes apart: of the word at RDI, and of one behind RSI, which is added: 1 byte behind
+ * it in the first pair, 2 in the second. That byte is the highest of a displacement from the first load, so that each
+ * pair's jump needs a page of its own, unless the second load moves. */
+FUNCTION(sites_pairs)
+        .balign 16
+        .globl  sites_pairs_first
+sites_pairs_first:
+        .set    .Lbehind, 0
+        .rept   SITES_PAIRS
+        .balign 16
+        .set    .Lbehind, .Lbehind + 1
+        mov     (%rdi), %eax
+        add     .Lbehind(%rsi), %eax
+        ret
+        .endr
+END(sites_pairs)
 
 sites_seven_:
         mov     $7, %eax
