@@ -124,6 +124,7 @@ static bool is_readable(const struct segue_segment_code *code)
     return true;
 }
 
+/* By whole pages, if that is possible: a thread that ends blocks all signals, and a breakpoint would kill it. */
 static void make(void *context)
 {
     const struct detour *detour = context;
@@ -142,8 +143,8 @@ static void make(void *context)
     memset(jump, NOP, sizeof jump);
     jump[0] = JUMP;
     memcpy(jump + 1, &displacement, sizeof displacement);
-    if (poke(padding.address, jump, padding.size, POKE_KERNEL) == SEGUE_OK)
-        (void)poke(detour->site, leap, sizeof leap, POKE_KERNEL);
+    if (poke(padding.address, jump, padding.size, POKE_KERNEL | POKE_PAGES) == SEGUE_OK)
+        (void)poke(detour->site, leap, sizeof leap, POKE_KERNEL | POKE_PAGES);
 }
 
 void detours_note(const struct system_call *call, size_t room)
