@@ -612,6 +612,27 @@ static void plan_uses_the_memory_that_it_is_given(void **state)
     assert_int_equal(segue_plan_in(memory, SEGUE_PLAN_SIZE, &insn, &regs, NULL, NULL, NULL, 0, NULL), SEGUE_INVALID);
 }
 
+/* What the program cannot access is copied out of private memory, and into it. */
+static void bytes_of_a_closed_forced_window_are_copied(void **state)
+{
+    char word[8] = "forcedly", got[8];
+    (void)state;
+    void *memory = mmap(NULL, 2 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(memory, MAP_FAILED);
+    const struct segue_window forced = segue_window_forced(memory, 2 * PAGE);
+    if (!forced_ready())
+        assert_int_equal(segue_window_read(&forced, forced.base, got, sizeof got), SEGUE_UNSUPPORTED);
+    if (segue_forced_prepare() != SEGUE_OK)
+        skip();
+    assert_int_equal(segue_window_write(&forced, forced.base + PAGE - 4, word, sizeof word), SEGUE_OK);
+    assert_int_equal(segue_window_read(&forced, forced.base + PAGE - 4, got, sizeof got), SEGUE_OK);
+    assert_memory_equal(got, word, sizeof word);
+    assert_int_equal(segue_window_read(&forced, forced.base + 2 * PAGE - 7, got, sizeof got), SEGUE_INVALID);
+    munmap(memory, 2 * PAGE);
+    assert_int_equal(segue_window_read(&forced, forced.base, got, sizeof got), SEGUE_FAULT);
+    assert_int_equal(segue_window_write(&forced, forced.base, word, sizeof word), SEGUE_FAULT);
+}
+
 /* Its accesses are where it was made. */
 static void copy_of_a_plan_is_refused(void **state)
 {
@@ -716,6 +737,7 @@ int main(void)
         TEST(plan_holds_so_many_fragments_and_no_more),
         TEST(plan_uses_the_memory_that_it_is_given),
         TEST(copy_of_a_plan_is_refused),
+        TEST(bytes_of_a_closed_forced_window_are_copied),
         TEST(bad_arguments_are_refused),
         TEST(mapping_is_placed_where_asked_or_not_at_all),
         TEST(mapping_is_not_bound_by_the_limit_of_files),
