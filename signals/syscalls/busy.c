@@ -1,6 +1,8 @@
 /* busy.c: see busy.h. */
 #include "busy.h"
 
+#include <stddef.h>
+
 #include "platform/threads/identity.h"
 #include "platform/threads/thread.h"
 
