@@ -14,6 +14,8 @@
 #include "signals/hot/kept/links.h"
 
 #define PAIRS (SIZE / 16)
+/* 1,024 blocks of 1,024 (links.c). */
+#define LINKS_MOST (UINT32_C(1) << 20)
 #define LITTLE (UINT64_C(256) << 10)
 
 static uint64_t first, second;
@@ -203,12 +205,48 @@ static int code_that_is_replaced_is_led_to_no_more(void)
     return 0;
 }
 
+/* Takes all links that there are. No body leads to what they lead to. */
+static uint32_t take_all(struct kept *kept)
+{
+    static struct body built = {.link_count = BODY_LINKS_MOST};
+    uint64_t *words[BODY_LINKS_MOST], near = (uint64_t)(uintptr_t)sites_in_turns;
+    uint32_t count = 0;
+    while (links_take(near, words)) {
+        for (unsigned i = 0; i < BODY_LINKS_MOST; i++)
+            built.links[i].target = ++count;
+        links_use(kept, near, &built);
+    }
+    return count;
+}
+
+static int without_links_bodies_lead_back(void)
+{
+    static struct kept all;
+    make();
+    begin_with(SEGUE_REGION_COUNT);
+    assert_int_equal(take_all(&all), LINKS_MOST);
+    run(10);
+    assert_non_null(hot_body_of(first));
+    assert_non_null(hot_body_of(second));
+    assert_int_equal(linked_from(first), 0);
+    assert_int_equal(linked_from(second), 0);
+    assert_int_equal(counted() + steps(), 10 * 2 * PAIRS);
+    assert_in_range(faults(), 1, 10);
+    links_give_back(&all);
+    assert_int_equal(segue_patches_undo(first, 64, NULL), SEGUE_OK);
+    assert_int_equal(segue_patches_undo(second, 1, NULL), SEGUE_OK);
+    run(2);
+    assert_linked();
+    return 0;
+}
+
 #define EACH_CASE(X)                                                                                                   \
     X(bodies_lead_to_each_other)                                                                                       \
     X(what_is_undone_is_led_to_no_more)                                                                                \
     X(what_is_excluded_is_led_to_no_more)                                                                              \
     X(removed_regions_are_not_accessed)                                                                                \
     X(children_link_by_themselves)                                                                                     \
+    X(without_links_bodies_lead_back)                                                                                  \
     X(threads_go_on_while_links_come_and_go)                                                                           \
     X(code_that_is_replaced_is_led_to_no_more)
 CASES_MAIN(EACH_CASE)
