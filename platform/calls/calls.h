@@ -51,8 +51,8 @@ bool calls_arm(void);
 /* The calling thread's calls are caught no longer. It must not be in a call that calls_make has arranged. */
 void calls_disarm(void);
 
-/* While calls are caught the program blocks none of these signals, nor SIGSYS and SIGTRAP, and sets the actions behind
- * the library's for them, and for SIGSYS. At first that is SIGSYS alone. */
+/* While calls are caught the program blocks none of these signals, nor SIGSYS, and sets the actions behind the
+ * library's for them. At first that is SIGSYS alone. */
 void calls_keep(uint64_t signals);
 
 /* The process dies of SIGSYS. The library's handler for it is taken away without being caught. */

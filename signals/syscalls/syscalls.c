@@ -112,7 +112,7 @@ static bool send_arm(int number, void *unused)
 
 static uint64_t open_signals(void)
 {
-    return SIGNAL_BIT(SIGSYS) | SIGNAL_BIT(SIGTRAP) | __atomic_load_n(&kept, __ATOMIC_RELAXED);
+    return SIGNAL_BIT(SIGSYS) | __atomic_load_n(&kept, __ATOMIC_RELAXED);
 }
 
 void syscalls_keep(uint64_t signals)
@@ -123,7 +123,7 @@ void syscalls_keep(uint64_t signals)
 bool syscalls_begin(void)
 {
     calls_prepare(space_peek, space_poke, is_plain, previous_exchange);
-    calls_keep(kept);
+    calls_keep(open_signals());
     chain_keep_open(open_signals());
     platform_mask_unblock(open_signals());
     bool had_ended = __atomic_exchange_n(&has_ended, false, __ATOMIC_SEQ_CST);
@@ -137,8 +137,8 @@ bool syscalls_begin(void)
 void syscalls_end(void)
 {
     __atomic_store_n(&has_ended, true, __ATOMIC_SEQ_CST);
-    calls_keep(0);
-    chain_keep_open(SIGNAL_BIT(SIGSYS) | SIGNAL_BIT(SIGTRAP));
+    calls_keep(SIGNAL_BIT(SIGSYS));
+    chain_keep_open(SIGNAL_BIT(SIGSYS));
     calls_disarm();
 }
 

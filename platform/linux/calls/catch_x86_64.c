@@ -83,17 +83,15 @@ static calls_action *action;
 /* The signals that the program neither blocks nor takes from the library. */
 static uint64_t kept = SIGNAL_BIT(SIGSYS);
 
-/* Those that it does not block. A detour is made under a breakpoint, and the kernel kills a thread that runs into one
- * with SIGTRAP blocked: the C library blocks all signals where a thread ends. */
-static uint64_t open_signals(void)
+static uint64_t kept_signals(void)
 {
-    return __atomic_load_n(&kept, __ATOMIC_RELAXED) | SIGNAL_BIT(SIGTRAP);
+    return __atomic_load_n(&kept, __ATOMIC_RELAXED);
 }
 
 static bool is_kept(uint64_t number)
 {
     uint64_t bit = (uint32_t)number - UINT64_C(1);
-    return bit < SIGNALS_MOST && (__atomic_load_n(&kept, __ATOMIC_RELAXED) >> bit & 1);
+    return bit < SIGNALS_MOST && (kept_signals() >> bit & 1);
 }
 
 /* The process whose memory this is; 0 in a child that has its own, until it asks: the kernel clears the page. A child
@@ -131,7 +129,7 @@ static void prepare_owner(void)
     owns_memory();
 }
 
-/* A handler that blocks SIGSYS would die at its first call; one that blocks SIGTRAP, where a detour is made. */
+/* A handler that blocks SIGSYS would die at its first call. */
 void calls_prepare(calls_peek *peeks, calls_poke *pokes, calls_is_plain *plain, calls_action *actions)
 {
     struct platform_action present;
@@ -144,10 +142,10 @@ void calls_prepare(calls_peek *peeks, calls_poke *pokes, calls_is_plain *plain, 
     calls_exempt.start = address_of(__start_segue_exempt);
     calls_exempt.size = address_of(__stop_segue_exempt) - calls_exempt.start;
     for (int number = 1; number <= SIGNALS_MOST; number++) {
-        if (!platform_action_exchange(number, NULL, &present) || !(present.mask & open_signals()) ||
+        if (!platform_action_exchange(number, NULL, &present) || !(present.mask & SIGNAL_BIT(SIGSYS)) ||
             present.handler == ACTION_DEFAULT || present.handler == ACTION_IGNORE)
             continue;
-        present.mask &= ~open_signals();
+        present.mask &= ~SIGNAL_BIT(SIGSYS);
         platform_action_exchange(number, &present, NULL);
     }
 }
@@ -489,7 +487,7 @@ static long change_mask(const struct system_call *call)
         default:
             return -EINVAL;
         }
-        mask &= ~(open_signals() | SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
+        mask &= ~(kept_signals() | SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
         frame_set_mask(call->native.context, mask);
     }
     if (call->arguments[2] && !poke(call->arguments[2], &before, sizeof before))
@@ -502,9 +500,9 @@ static bool open_mask(const struct system_call *call, uint64_t *arguments, struc
                       unsigned argument, size_t size, size_t offset)
 {
     uint64_t *mask = &record->room[offset / sizeof *record->room];
-    if (!arguments[argument] || !peek(record->room, arguments[argument], size) || !(*mask & open_signals()))
+    if (!arguments[argument] || !peek(record->room, arguments[argument], size) || !(*mask & kept_signals()))
         return false;
-    *mask &= ~open_signals();
+    *mask &= ~kept_signals();
     arguments[argument] = address_of(calls_record(call)->room);
     return true;
 }
@@ -514,9 +512,9 @@ static bool open_pair(const struct system_call *call, uint64_t *arguments, struc
 {
     uint64_t *room = record->room;
     if (!arguments[5] || !peek(room, arguments[5], 16) || !room[0] || room[1] != MASK_SIZE ||
-        !peek(&room[2], room[0], MASK_SIZE) || !(room[2] & open_signals()))
+        !peek(&room[2], room[0], MASK_SIZE) || !(room[2] & kept_signals()))
         return false;
-    room[2] &= ~open_signals();
+    room[2] &= ~kept_signals();
     room[0] = address_of(&calls_record(call)->room[2]);
     arguments[5] = address_of(calls_record(call)->room);
     return true;
@@ -558,8 +556,8 @@ static void return_from_signal(const struct system_call *call)
 {
     ucontext_t *frame = (ucontext_t *)registers_of(call->native)[REG_RSP];
     uint64_t mask;
-    if (peek(&mask, address_of(&frame->uc_sigmask), sizeof mask) && (mask & open_signals())) {
-        mask &= ~open_signals();
+    if (peek(&mask, address_of(&frame->uc_sigmask), sizeof mask) && (mask & kept_signals())) {
+        mask &= ~kept_signals();
         poke(address_of(&frame->uc_sigmask), &mask, sizeof mask);
     }
     set(call, REG_RIP, address_of(calls_gate_return));

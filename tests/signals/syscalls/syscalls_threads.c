@@ -177,22 +177,6 @@ static void a_full_queue(void **state)
     calls_teardown();
 }
 
-/* The C library blocks all signals where a thread ends. A detour may be made there meanwhile, under a breakpoint: the
- * kernel kills a thread that runs into one with SIGTRAP blocked. */
-static void breakpoints_are_never_blocked(void **state)
-{
-    (void)state;
-    sigset_t all, before, present;
-    calls_setup(SEGUE_WINDOW_ALIAS);
-    sigfillset(&all);
-    assert_int_equal(pthread_sigmask(SIG_BLOCK, &all, &before), 0);
-    assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, &present), 0);
-    assert_true(sigismember(&present, SIGUSR1));
-    assert_false(sigismember(&present, SIGTRAP));
-    assert_false(sigismember(&present, SIGSYS));
-    calls_teardown();
-}
-
 static void refused_by_name(void **state)
 {
     (void)state;
@@ -212,7 +196,6 @@ int main(void)
         cmocka_unit_test(futexes_in_the_region),
         cmocka_unit_test(calls_that_are_left),
         cmocka_unit_test(a_full_queue),
-        cmocka_unit_test(breakpoints_are_never_blocked),
         cmocka_unit_test(refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
