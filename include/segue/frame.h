@@ -55,8 +55,8 @@ SEGUE_API enum segue_status segue_frame_plan(const struct segue_frame *frame,
 
 /* Calls segue_step with the frame's registers and state, then segue_frame_write. When the handler
  * returns, the thread continues after the instruction. Returns as segue_step; with SEGUE_FAULT
- * frame->fault is the fault of the step itself, and the preceding elements of a string are done.
- * MT-Safe, AS-Safe. */
+ * frame->fault is the fault of the step itself, with the frame's signal and code, and the preceding
+ * elements of a string are done. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_frame_step(struct segue_frame *frame,
                                              const struct segue_plan *plan);
 

@@ -107,9 +107,14 @@ enum segue_status segue_frame_step(struct segue_frame *frame, const struct segue
     /* The system may have put the state where the instruction pushes. */
     if (!frame->xstate.area && !frame_gather_into(frame->native[1], NULL, 0))
         return reason_give(SEGUE_UNSUPPORTED, "the frame's extended state has not been gathered");
+    int32_t signal = frame->fault.signal;
+    int32_t code = frame->fault.code;
     enum segue_status status = segue_step(plan, &frame->regs, &frame->xstate, &frame->fault);
     if (status != SEGUE_OK && status != SEGUE_FAULT)
         return status;
+    /* The frame remains that of its signal, for segue_chain. */
+    frame->fault.signal = signal;
+    frame->fault.code = code;
     enum segue_status written = segue_frame_write(frame);
     return written == SEGUE_OK ? status : written;
 }

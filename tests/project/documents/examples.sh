@@ -38,6 +38,12 @@ rax 0x5eedf00d, rbx 42, rewritten so far: byte 0 byte 10 byte 20
 rax 0x5eedf00d, rbx 44, rewritten so far: byte 0 byte 10 byte 20
 END
         ;;
+    own_handler)
+        cat <<'END'
+42 in a closed page: 2 loads, 2 stores
+a null pointer is the runtime's business, as before
+END
+        ;;
     device)
         cat <<'END'
 serial port: hello, world
