@@ -38,6 +38,11 @@ rax 0x5eedf00d, rbx 42, rewritten so far: byte 0 byte 10 byte 20
 rax 0x5eedf00d, rbx 44, rewritten so far: byte 0 byte 10 byte 20
 END
         ;;
+    barrier)
+        cat <<'END'
+42, after stores to: cell 1 cell 3
+END
+        ;;
     own_handler)
         cat <<'END'
 42 in a closed page: 2 loads, 2 stores

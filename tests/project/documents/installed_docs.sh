@@ -7,7 +7,7 @@ build=$1 source=$2
 installed=$(meson introspect --installed "$build")
 
 pages=$(cd "$source" && ls docs/*.md)
-programs=$(sed -n 's|^## \(.*\)|examples/\1.c|p' "$source/docs/examples.md")
+programs=$(cd "$source" && for name in $(sed -n 's/^## //p' docs/examples.md); do ls examples/"$name".c*; done)
 check "there are pages and programs" yes "$([ -n "$pages" ] && [ -n "$programs" ] && echo yes)"
 for file in README.md LICENSE $pages $programs; do
     check "$file is installed" yes "$(grep -q "/doc/segue/$file\"" <<< "$installed" && echo yes)"

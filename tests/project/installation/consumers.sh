@@ -51,7 +51,7 @@ check "which can be preloaded" "$expected" \
 # Moved as a whole, CMake's files still find the library beside them.
 if command -v cmake > /dev/null; then
     mv "$work/root" "$work/moved"
-    libraries=${libraries/$work\/root/$work\/moved}
+    libraries=$work/moved${libraries#"$work/root"}
     export LD_LIBRARY_PATH=$libraries
     mkdir "$work/cmake"
     cat > "$work/cmake/CMakeLists.txt" << 'CMAKE'

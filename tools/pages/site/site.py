@@ -92,13 +92,17 @@ def write_tutorials(work, source):
     for section in re.split(r"^## ", text, flags=re.M)[1:]:
         name, body = section.split("\n", 1)
         name = name.strip()
-        program = source / "examples" / (name + ".c")
-        if not program.is_file():
+        programs = [(compiler, source / "examples" / (name + suffix))
+                    for compiler, suffix in (("cc -std=gnu17", ".c"), ("c++ -std=c++20", ".cpp"))]
+        programs = [(compiler, program) for compiler, program in programs if program.is_file()]
+        if not programs:
             continue
+        compiler, program = programs[0]
         names.append(name)
         (work / "tutorials" / (name + ".md")).write_text(
-            "# %s\n%s\n## The program\n\n    cc -std=gnu17 %s.c $(pkg-config --cflags --libs segue) -lpthread -o %s\n\n"
-            "```c\n%s```\n" % (name, relink(body, "docs/examples.md", set()), name, name, program.read_text()))
+            "# %s\n%s\n## The program\n\n    %s %s $(pkg-config --cflags --libs segue) -lpthread -o %s\n\n"
+            "```%s\n%s```\n" % (name, relink(body, "docs/examples.md", set()), compiler, program.name, name,
+                               program.suffix[1:], program.read_text()))
     (work / "tutorials" / "index.md").write_text(
         "# Tutorials\n\nEach is one complete program; the tests compile and run it as it stands here.\n\n"
         "```{toctree}\n:maxdepth: 1\n\n%s\n```\n" % "\n".join(names))
