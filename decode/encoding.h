@@ -34,6 +34,7 @@ static inline bool encoding_is_rex(uint8_t byte)
 }
 
 #define PREFIX_FS 0x64
+#define PREFIX_ADDRESS_SIZE 0x67
 
 /* A segment override that has no effect, except as a hint before a branch. */
 static inline bool encoding_is_null_segment(uint8_t byte)

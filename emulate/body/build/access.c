@@ -113,7 +113,7 @@ static void ask_quickly(struct builder *builder, enum copy_kind kind)
     if (kind == COPY_REGISTERED)
         emit_store_slot(emit, emit->scratch_register, BODY_ADDRESS);
     emit_rax_address(emit, address_of(record_of(builder)));
-    emit_call(emit, address_of(&builder->request->quick[emit->scratch_register]));
+    emit_call_of(emit, &builder->request->quick[emit->scratch_register]);
 }
 
 static bool can_be_asked_quickly(const struct builder *builder)
@@ -123,12 +123,24 @@ static bool can_be_asked_quickly(const struct builder *builder)
            !record_of(builder)->lanes;
 }
 
-/* From the check on: the address, with RAX, the scratch register and the flags in their slots. */
-static void find_address(struct builder *builder)
+/* Whether the address is made of RAX or of the scratch register. */
+static bool is_address_saved(const struct builder *builder, const struct segue_memory_operand *memory)
+{
+    unsigned scratch = builder->emit.scratch_register;
+    return memory->base == SEGUE_RAX || memory->index == SEGUE_RAX || memory->base == scratch ||
+           memory->index == scratch;
+}
+
+/* From the check on: the address, with RAX, the scratch register and the flags in their slots. Once more by LEA, if it
+ * can be: a load less. */
+static void find_address(struct builder *builder, const struct block_instruction *instruction)
 {
     struct emitter *emit = &builder->emit;
     emit->state.rax = emit->state.scratch = emit->state.flags = EMIT_SLOT;
-    emit_near(emit, EMIT_ADD, address_of(&builder->request->descriptor->base));
+    if (is_address_saved(builder, &instruction->form.memory))
+        emit_near(emit, EMIT_ADD, address_of(&builder->request->descriptor->base));
+    else
+        load_address(builder, instruction);
 }
 
 /* Asks about the address; CF if the answer is 0. */
@@ -221,14 +233,6 @@ static void load_alias(struct builder *builder)
     emit_advance(emit, builder->request->distance);
 }
 
-/* Whether the address is made of RAX or of the scratch register. */
-static bool is_address_saved(const struct builder *builder, const struct segue_memory_operand *memory)
-{
-    unsigned scratch = builder->emit.scratch_register;
-    return memory->base == SEGUE_RAX || memory->index == SEGUE_RAX || memory->base == scratch ||
-           memory->index == scratch;
-}
-
 /* Threads come to the first access by its beginning, and by a link that has opened the frame. */
 static void note_entry(struct builder *builder, const struct block_instruction *instruction)
 {
@@ -284,7 +288,7 @@ static void check_access(struct builder *builder, const struct block_instruction
     if (request->mode != BODY_LED && instruction->form.is_masked)
         examine_mask(builder, &instruction->form.memory, outside);
     if (request->mode == BODY_POLICY) {
-        find_address(builder);
+        find_address(builder, instruction);
         uint32_t spared = request->watched ? spare(builder, size_class, kind) : 0;
         outside->jumps[outside->jump_count++] =
             request->sample ? ask_about_some(builder, kind) : ask(builder, false, kind);
@@ -363,7 +367,7 @@ static void ask_for_region(struct builder *builder, const struct block_instructi
 {
     if (instruction->form.is_masked)
         emit_store_mask(&builder->emit, instruction->form.memory.mask, instruction->form.memory.lanes);
-    find_address(builder);
+    find_address(builder, instruction);
     misses->jumps[misses->count++] = ask(builder, true, COPY_REGISTERED);
 }
 

@@ -160,6 +160,16 @@ void emit_call(struct emitter *emitter, uint64_t word)
     EMIT(emitter, 0xff, 0x15, BYTES_OF(distance));
 }
 
+/* With a prefix that has no meaning there: as long as a call through memory. */
+void emit_call_of(struct emitter *emitter, const uint64_t *word)
+{
+    int64_t distance = (int64_t)(*word - emit_here(emitter) - 6);
+    if (distance == (int32_t)distance)
+        EMIT(emitter, PREFIX_ADDRESS_SIZE, 0xe8, BYTES_OF((uint32_t)distance));
+    else
+        emit_call(emitter, (uint64_t)(uintptr_t)word);
+}
+
 /* Before a jump that may lead to an instruction that is not ENDBR64. */
 #define NOTRACK 0x3e
 

@@ -78,6 +78,8 @@ void emit_test_at_scratch(struct emitter *emitter, int64_t displacement, uint8_t
 void emit_take_number(struct emitter *emitter, uint64_t word);
 void emit_test_number(struct emitter *emitter, uint32_t sample);
 void emit_call(struct emitter *emitter, uint64_t word);
+/* The same of a word whose value stays: a direct call, if it reaches. */
+void emit_call_of(struct emitter *emitter, const uint64_t *word);
 /* A jump to where the word leads. */
 void emit_jump_through(struct emitter *emitter, uint64_t word);
 /* The mask register's low bits, at least `lanes` of them, to BODY_MASK; ZF if those `lanes` are 0. */
