@@ -215,9 +215,9 @@ struct body_request {
     /* The words that body_thunks_fill has filled; may be NULL if the body calls none. */
     const uint64_t *thunks;
     /* By number of a register: what is called in place of BODY_THUNK_ASK about an access inside that no mask selects,
-     * with the record in RAX and the address in that register, which may both be changed. It answers by CF as a thunk,
-     * or goes on to the thunk, after it has stored both and `missed` in the frame (layout.h). 0: the thunk is called.
-     * The words keep their values while there are bodies. May be NULL. */
+     * with the record in RAX, by the LEA before the call (BODY_QUICK_CALL), and the address in that register, which may
+     * both be changed. It answers by CF as a thunk, or goes on to the thunk, after it has stored both and `missed` in
+     * the frame (layout.h). 0: the thunk is called. The words keep their values while there are bodies. May be NULL. */
     const uint64_t *quick;
     /* The words of the links that the body may have. They are the caller's to fill. */
     uint64_t *link_words[BODY_LINKS_MOST];

@@ -39,6 +39,10 @@
 /* Four words. */
 #define BODY_FREE (BODY_CALL + CALL_REGS)
 
+/* What a body calls in place of a thunk: the bytes of the call, behind the LEA that puts the record's address into RAX,
+ * whose last four bytes are its distance from the call. */
+#define BODY_QUICK_CALL 6
+
 /* struct body_regions: where its entries begin; an entry. */
 #define REGIONS_SEQUENCE 0
 #define REGIONS_COUNT 4

@@ -163,7 +163,7 @@ void emit_call(struct emitter *emitter, uint64_t word)
 /* With a prefix that has no meaning there: as long as a call through memory. */
 void emit_call_of(struct emitter *emitter, const uint64_t *word)
 {
-    int64_t distance = (int64_t)(*word - emit_here(emitter) - 6);
+    int64_t distance = (int64_t)(*word - emit_here(emitter) - BODY_QUICK_CALL);
     if (distance == (int32_t)distance)
         EMIT(emitter, PREFIX_ADDRESS_SIZE, 0xe8, BYTES_OF((uint32_t)distance));
     else

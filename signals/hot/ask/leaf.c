@@ -28,7 +28,7 @@
 struct walk {
     uint64_t starts[MOST];
     unsigned count, done;
-    unsigned changed;
+    unsigned changed, read;
 };
 
 static bool note_start(struct walk *walk, uint64_t address)
@@ -90,10 +90,12 @@ enum quick_kind leaf_kind(segue_hot_policy *policy)
         size_t size = stays(address, &mapping) ? hot_read_code(address, bytes, sizeof bytes) : 0;
         if (!displaceable_make(&scratch, address, bytes, size, &form) || !is_harmless(&form) || !follow(&walk, &form))
             return QUICK_FULLY;
-        if (form.flow != DISPLACED_FLOW_RETURN)
-            walk.changed |= form.effects.writes;
+        if (form.flow == DISPLACED_FLOW_RETURN)
+            continue;
+        walk.changed |= form.effects.writes;
+        walk.read |= form.effects.reads;
     }
     if (!(walk.changed & ~CHANGED_BY_LEAF))
-        return QUICK_LEAF;
+        return walk.read & BIT(SEGUE_RSI) ? QUICK_LEAF : QUICK_LEAF_BLIND;
     return walk.changed & ~CHANGED_BY_LEAF_OF_THREE ? QUICK_FULLY : QUICK_LEAF_OF_THREE;
 }

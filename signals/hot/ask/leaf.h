@@ -1,5 +1,6 @@
-/* leaf.h: which registers a hot policy changes. A store takes as long as two other instructions, so a quick question
- * (quick.h) does without those of registers that the policy leaves alone. */
+/* leaf.h: which registers a hot policy changes, and whether it looks at its event. A store takes as long as two other
+ * instructions, so a quick question (quick.h) does without those of registers that the policy leaves alone, and of what
+ * it does not see. */
 #ifndef SEGUE_SIGNALS_HOT_LEAF_H
 #define SEGUE_SIGNALS_HOT_LEAF_H
 
@@ -12,6 +13,8 @@ enum quick_kind {
      * RDX. */
     QUICK_LEAF,
     QUICK_LEAF_OF_THREE,
+    /* As QUICK_LEAF, and no instruction reads RSI, where the event is. */
+    QUICK_LEAF_BLIND,
     QUICK_KINDS,
 };
 

@@ -103,11 +103,13 @@ enum phase {
 EACH_SCRATCH(DECLARE)
 #define DECLARE_LEAF_PLACE(place, phase, kind, scratch) extern const char leaf_##place##_##kind##_##scratch[];
 #define DECLARE_LEAF(kind, scratch, number) EACH_LEAF_PLACE(DECLARE_LEAF_PLACE, kind, scratch)
+EACH_SCRATCH_OF_LEAVES(DECLARE_LEAF, blind)
 EACH_SCRATCH_OF_LEAVES(DECLARE_LEAF, one)
 EACH_SCRATCH_OF_LEAVES(DECLARE_LEAF, three)
 
 #define PLACE(place, phase, scratch) {quick_##place##_##scratch, PHASE_##phase, QUICK_FULLY},
 #define PLACES(scratch, number) EACH_PLACE(PLACE, scratch)
+#define KIND_blind QUICK_LEAF_BLIND
 #define KIND_one QUICK_LEAF
 #define KIND_three QUICK_LEAF_OF_THREE
 #define LEAF_PLACE(place, phase, kind, scratch) {leaf_##place##_##kind##_##scratch, PHASE_##phase, KIND_##kind},
@@ -116,7 +118,8 @@ static const struct place {
     const char *from;
     enum phase phase;
     enum quick_kind kind;
-} places[] = {EACH_SCRATCH(PLACES) EACH_SCRATCH_OF_LEAVES(LEAF_PLACES, one) EACH_SCRATCH_OF_LEAVES(LEAF_PLACES, three)};
+} places[] = {EACH_SCRATCH(PLACES) EACH_SCRATCH_OF_LEAVES(LEAF_PLACES, blind) EACH_SCRATCH_OF_LEAVES(LEAF_PLACES, one)
+                  EACH_SCRATCH_OF_LEAVES(LEAF_PLACES, three)};
 #define PLACE_COUNT (sizeof places / sizeof *places)
 
 static uint64_t address_of(const char *place)
@@ -134,6 +137,7 @@ void quick_prepare(uint64_t otherwise, uint64_t words[QUICK_KINDS][BODY_QUICK_CO
     EACH_SCRATCH(WORD)
 #undef WORD
 #define WORD(kind, scratch, number) words[KIND_##kind][SEGUE_##number] = address_of(leaf_begin_##kind##_##scratch);
+    EACH_SCRATCH_OF_LEAVES(WORD, blind)
     EACH_SCRATCH_OF_LEAVES(WORD, one)
     EACH_SCRATCH_OF_LEAVES(WORD, three)
 #undef WORD
@@ -156,8 +160,9 @@ static bool load_frame(uint64_t frame, struct segue_regs *regs)
 /* `frame`: of RCX. */
 static bool load_kept(uint64_t frame, enum quick_kind kind, struct segue_regs *regs)
 {
-    return load(frame + QUICK_RSI, &regs->rsi) && load(frame + QUICK_RDI, &regs->rdi) &&
-           (kind == QUICK_LEAF || (load(frame + QUICK_RCX, &regs->rcx) && load(frame + QUICK_RDX, &regs->rdx)));
+    return load(frame + QUICK_RDI, &regs->rdi) && (kind == QUICK_LEAF_BLIND || load(frame + QUICK_RSI, &regs->rsi)) &&
+           (kind != QUICK_LEAF_OF_THREE ||
+            (load(frame + QUICK_RCX, &regs->rcx) && load(frame + QUICK_RDX, &regs->rdx)));
 }
 
 /* The place that the address belongs to; NULL if it is outside of the code. */

@@ -21,7 +21,9 @@
 
 /* Bits of `attention`: the thread was suspended in a policy; its alignment check flag was cleared there. */
 #define ATTENTION_SUSPENDED 1
+#define ATTENTION_SUSPENDED_BIT 0
 #define ATTENTION_ALIGNMENT 2
+#define ATTENTION_ALIGNMENT_BIT 1
 
 /* struct segue_hot_event. */
 #define EVENT_ADDRESS 0

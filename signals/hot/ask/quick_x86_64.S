@@ -6,7 +6,9 @@
  *      rbp                    ->   +0   the frame (quick_layout.h)
  *      rsp                              aligned to 16 for the policy
  *
- *      rsi     the asker, which is the policy's event       rcx     the slot; rdi for a leaf
+ *      rsi     the asker, which is the policy's event;      rcx     the slot; rdi for a leaf
+ *              where a leaf does not look at that, in
+ *              the register that had the address
  *      rdx     the record                                   rdi     the address
  *
  * A leaf changes few registers, does not call, and needs no aligned stack: RSP stays as it is, and the few registers
@@ -191,6 +193,24 @@ LABEL(quick_end_\scratch)
         .cfi_restore %\register
 .endm
 
+.macro EACH_OF_blind action, except
+        \action rdi
+.endm
+
+.macro SET_ALIGNMENT stack
+        pushfq
+        .cfi_adjust_cfa_offset 8
+        orl     $FLAG_ALIGNMENT, (%\stack)
+        popfq
+        .cfi_adjust_cfa_offset -8
+.endm
+
+.macro GO_ON_AT_THUNK record
+        movq    %\record, LEAF_BODY_AT + BODY_ARGUMENT(%rsp)
+        movl    $0, LEAF_BODY_AT + BODY_MISSED(%rsp)
+        jmpq    *C(quick_otherwise)(%rip)
+.endm
+
 .macro QUICK_LEAF kind, scratch
         .p2align 6
 FUNCTION(leaf_begin_\kind\()_\scratch)
@@ -244,11 +264,7 @@ LABEL(leaf_aside_\kind\()_\scratch)
         xchgl   %edi, ASKER_ATTENTION(%rsi)
         testl   $ATTENTION_ALIGNMENT, %edi
         jz      8f
-        pushfq
-        .cfi_adjust_cfa_offset 8
-        orl     $FLAG_ALIGNMENT, (%rsp)
-        popfq
-        .cfi_adjust_cfa_offset -8
+        SET_ALIGNMENT rsp
 8:
         testl   $ATTENTION_SUSPENDED, %edi
         jz      3b
@@ -259,14 +275,87 @@ LABEL(leaf_refused_\kind\()_\scratch)
 9:      /* As BODY_THUNK_ASK expects it. */
         EACH_OF_\kind LOAD_OF_LEAF, \scratch
 LABEL(leaf_refused_closed_\kind\()_\scratch)
-        movq    %rax, LEAF_BODY_AT + BODY_ARGUMENT(%rsp)
         movq    %\scratch, LEAF_BODY_AT + BODY_ADDRESS(%rsp)
-        movl    $0, LEAF_BODY_AT + BODY_MISSED(%rsp)
-        jmpq    *C(quick_otherwise)(%rip)
+        GO_ON_AT_THUNK rax
         .cfi_restore_state
         .cfi_endproc
         END(leaf_begin_\kind\()_\scratch)
 LABEL(leaf_end_\kind\()_\scratch)
+.endm
+
+/* Of a leaf that changes RAX alone and does not look at its event: nothing is stored there. If it has to be asked
+ * again, the record is found by the body's code: the LEA before the call. */
+.macro QUICK_BLIND scratch
+        /* The policy returns to the first byte of 64: the processor fetches so many at once. What is before that is
+         * longer by some bytes with some registers. */
+        .p2align 6
+        .set    shorter, 5
+        .irp    register, rbp, r13
+        .ifc    \scratch, \register
+        .set    shorter, 4
+        .endif
+        .endr
+        .ifc    \scratch, r12
+        .set    shorter, 2
+        .endif
+        .skip   shorter, 0xcc
+FUNCTION(leaf_begin_blind_\scratch)
+        .cfi_startproc
+        _CET_ENDBR
+        EACH_OF_blind SAVE_OF_LEAF
+LABEL(leaf_saved_blind_\scratch)
+        .cfi_remember_state
+        movq    %\scratch, %rdi
+        THREAD_LOCAL(thread_self, %\scratch)
+        movq    TLS_AT(%\scratch), %\scratch
+        testq   %\scratch, %\scratch
+        jz      9f
+        cmpq    $0, ASKER_AT(%\scratch)
+        jne     9f
+        movq    %rsp, ASKER_AT(%\scratch)
+LABEL(leaf_inside_blind_\scratch)
+1:
+        movq    RECORD_SLOT(%rax), %rdi
+        movq    SLOT_ASKED(%rdi), %rax
+        movq    SLOT_CONTEXT(%rdi), %rdi
+        call    *%rax
+3:
+        cmpl    $0, ASKER_ATTENTION(%\scratch)
+LABEL(leaf_looked_blind_\scratch)
+        jne     7f
+LABEL(leaf_answered_blind_\scratch)
+        movq    $0, ASKER_AT(%\scratch)
+LABEL(leaf_left_blind_\scratch)
+        EACH_OF_blind LOAD_OF_LEAF
+LABEL(leaf_closed_blind_\scratch)
+        cmpl    $1, %eax
+        ret
+
+LABEL(leaf_aside_blind_\scratch)
+        .cfi_restore_state
+        .cfi_remember_state
+7:
+        btrl    $ATTENTION_ALIGNMENT_BIT, ASKER_ATTENTION(%\scratch)
+        jnc     8f
+        SET_ALIGNMENT rsp
+8:
+        btrl    $ATTENTION_SUSPENDED_BIT, ASKER_ATTENTION(%\scratch)
+        jnc     3b
+        movq    (%rsp), %rdi
+        movslq  -BODY_QUICK_CALL - 4(%rdi), %rax
+        leaq    -BODY_QUICK_CALL(%rdi, %rax), %rax
+        jmp     1b
+
+LABEL(leaf_refused_blind_\scratch)
+9:      /* As BODY_THUNK_ASK expects it. */
+        movq    %rdi, LEAF_BODY_AT + BODY_ADDRESS(%rsp)
+        EACH_OF_blind LOAD_OF_LEAF
+LABEL(leaf_refused_closed_blind_\scratch)
+        GO_ON_AT_THUNK rax
+        .cfi_restore_state
+        .cfi_endproc
+        END(leaf_begin_blind_\scratch)
+LABEL(leaf_end_blind_\scratch)
 .endm
 
         SECTION_TEXT(quick)
@@ -283,6 +372,9 @@ FUNCTION(leaf_that_refuses)
         QUICK   \scratch
         .endr
         /* RSI and RDI are a leaf's own. */
+        .irp    scratch, rbx, rcx, rdx, rbp, r8, r9, r10, r11, r12, r13, r14, r15
+        QUICK_BLIND \scratch
+        .endr
         .irp    scratch, rbx, rcx, rdx, rbp, r8, r9, r10, r11, r12, r13, r14, r15
         QUICK_LEAF one, \scratch
         .endr

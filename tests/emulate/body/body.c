@@ -1,12 +1,14 @@
 /* body.c: bodies of written sequences against the sequences themselves, stepped: at every place of a body the thread
  * must roll back to registers, flags and memory of a boundary of the sequence. */
 #include <string.h>
+#include <sys/mman.h>
 
 #include "tests/support/test.h"
 
 #include "decode/x86/flags.h"
 #include "differential.h"
 #include "emulate/body/table.h"
+#include "world.h"
 
 /* Each begins with the site. RBX, RSI, RDI and RBP are addresses, inside the region or outside by the case; RCX is a
  * small index. */
@@ -419,30 +421,55 @@ extern uint64_t quick_thunk;
 #define DECLARE_QUICK(name, number) extern const char quick_##name[];
 EACH_QUICK(DECLARE_QUICK)
 
+/* Near the bodies, so that these call it directly: jumps to what the words lead to. */
+#define STUB_SIZE 16u
+#define STUBS_SIZE 4096u
+static uint8_t *stubs;
+
+static void make_stubs(uint64_t quick[BODY_QUICK_COUNT])
+{
+    static const uint8_t jump[] = {0xff, 0x25, 0, 0, 0, 0};
+    stubs = mmap(world.near - STUBS_SIZE, STUBS_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    assert_ptr_not_equal(stubs, MAP_FAILED);
+    for (unsigned i = 0; i < BODY_QUICK_COUNT; i++) {
+        uint8_t *stub = stubs + (size_t)i * STUB_SIZE;
+        memcpy(stub, jump, sizeof jump);
+        memcpy(stub + sizeof jump, &quick[i], sizeof quick[i]);
+        quick[i] = quick[i] ? (uint64_t)(uintptr_t)stub : 0;
+    }
+}
+
 static bool leave_quick(struct segue_regs *regs)
 {
-    uint64_t offset = regs->rip - (uint64_t)(uintptr_t)quick_code;
-    if (offset >= (uint64_t)(quick_code_end - quick_code))
+    if (!is_in(regs->rip, (const uint8_t *)quick_code, (size_t)(quick_code_end - quick_code)) &&
+        !(stubs && is_in(regs->rip, stubs, STUBS_SIZE)))
         return false;
     memcpy(&regs->rip, (const void *)(uintptr_t)regs->rsp, sizeof regs->rip);
     regs->rsp += sizeof regs->rip;
     return true;
 }
 
-static void body_asks_quickly(void **state)
+static struct variation asking_quickly(uint64_t quick[BODY_QUICK_COUNT])
 {
-    uint64_t thunks[BODY_THUNK_COUNT], quick[BODY_QUICK_COUNT] = {0};
+    uint64_t thunks[BODY_THUNK_COUNT];
     bool vectors;
-    (void)state;
     body_thunks_fill(thunks, &vectors);
     quick_thunk = thunks[BODY_THUNK_ASK];
 #define WORD(name, number) quick[SEGUE_##number] = (uint64_t)(uintptr_t)quick_##name;
     EACH_QUICK(WORD)
-    struct variation variation = {.mode = BODY_POLICY,
-                                  .ask = BODY_THUNK_ASK,
-                                  .answers = ~UINT64_C(0),
-                                  .quick = quick,
-                                  .leave_quick = leave_quick};
+    return (struct variation){.mode = BODY_POLICY,
+                              .ask = BODY_THUNK_ASK,
+                              .answers = ~UINT64_C(0),
+                              .quick = quick,
+                              .leave_quick = leave_quick};
+}
+
+static void body_asks_quickly(void **state)
+{
+    uint64_t quick[BODY_QUICK_COUNT] = {0};
+    struct variation variation = asking_quickly(quick);
+    (void)state;
     all(&variation, 3);
     variation.answers = SOME;
     variation.roll_back_at = ANYWHERE;
@@ -451,6 +478,21 @@ static void body_asks_quickly(void **state)
     all(&variation, 3);
     variation.lookup = false;
     variation.sample = 2;
+    all(&variation, 3);
+}
+
+static void body_calls_directly_what_is_near(void **state)
+{
+    static const uint8_t call[] = {0x67, 0xe8};
+    uint64_t quick[BODY_QUICK_COUNT] = {0};
+    struct variation variation = asking_quickly(quick);
+    (void)state;
+    world_prepare();
+    make_stubs(quick);
+    all(&variation, 3);
+    assert_non_null(memmem(world.bodies, BODIES_SIZE, call, sizeof call));
+    variation.answers = SOME;
+    variation.roll_back_at = ANYWHERE;
     all(&variation, 3);
 }
 
@@ -553,6 +595,7 @@ int main(void)
         cmocka_unit_test(body_counts_exactly_for_a_thread_without_counters),
         cmocka_unit_test(body_asks),
         cmocka_unit_test(body_asks_quickly),
+        cmocka_unit_test(body_calls_directly_what_is_near),
         cmocka_unit_test(body_asks_about_some_and_counts_all),
         cmocka_unit_test(body_has_an_entry_for_a_stack_without_room),
         cmocka_unit_test(body_uses_any_scratch_register),

@@ -323,9 +323,14 @@ __attribute__((target("general-regs-only"))) void world_is_wrong(void)
     test.is_wrong = true;
 }
 
+__attribute__((target("general-regs-only"))) uint64_t world_site(void)
+{
+    return test.boundaries[test.at].regs.rip;
+}
+
 __attribute__((target("general-regs-only"))) int world_answer(uint64_t site)
 {
-    if (site != test.boundaries[test.at].regs.rip && !test.variation->is_free)
+    if (site != world_site() && !test.variation->is_free)
         test.is_wrong = true;
     answers = answers >> 1 | answers << 63;
     return answers >> 63 ? 0 : 1;

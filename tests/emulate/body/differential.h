@@ -75,6 +75,8 @@ extern void (*world_in_policy)(const struct body_call *call);
 
 /* The policy's next answer, to a question about the original instruction at `site`, which must be that one. */
 int world_answer(uint64_t site);
+/* The address of that instruction: for a policy without an event. */
+uint64_t world_site(void);
 /* What a policy sees is wrong. */
 void world_is_wrong(void);
 

@@ -10,9 +10,11 @@
 #include "signals/hot/ask/leaf.h"
 
 #define EACH_POLICY(X)                                                                                                 \
-    X(leaf_counts, QUICK_LEAF)                                                                                         \
+    X(leaf_counts, QUICK_LEAF_BLIND)                                                                                   \
     X(leaf_branches, QUICK_LEAF)                                                                                       \
-    X(leaf_waits, QUICK_LEAF)                                                                                          \
+    X(leaf_waits, QUICK_LEAF_BLIND)                                                                                    \
+    X(leaf_looks_after_a_jump, QUICK_LEAF)                                                                             \
+    X(leaf_compares_its_event, QUICK_LEAF)                                                                             \
     X(leaf_of_three_loses, QUICK_LEAF_OF_THREE)                                                                        \
     X(other_loses, QUICK_FULLY)                                                                                        \
     X(other_keeps, QUICK_FULLY)                                                                                        \

@@ -34,6 +34,16 @@ POLICY  leaf_waits
         je      1b
         movl    $0, (%rdi)
 ANSWER  leaf_waits
+POLICY  leaf_looks_after_a_jump
+        testb   $1, (%rdi)
+        jz      1f
+        xorl    %eax, %eax
+        ret
+1:      movl    16(%rsi), %eax
+ANSWER  leaf_looks_after_a_jump
+POLICY  leaf_compares_its_event
+        cmpq    %rsi, (%rdi)
+ANSWER  leaf_compares_its_event
 POLICY  leaf_of_three_loses
         movl    $-1, %ecx
         movq    16(%rsi), %rdx
