@@ -4,69 +4,26 @@
 #error "suspend.c is specific to Windows on x86-64"
 #endif
 
-#include "fixture.h"
+#include "tests/platform/ports/suspended.h"
 
-#define FOREVER UINT64_MAX
 #define MARK UINT64_C(0x5e60e0123456789a)
 
-static volatile uint32_t go, is_there;
-static volatile uint64_t loops;
+static volatile uint32_t loops;
 
-static struct segue_suspension stop(DWORD thread)
+static segue_thread_id system_number(void)
 {
-    struct segue_suspension suspension = {.thread = thread};
-    assert_int_equal(segue_thread_suspend(&suspension, FOREVER), SEGUE_OK);
-    return suspension;
-}
-
-static HANDLE begin_thread(LPTHREAD_START_ROUTINE function, void *argument, DWORD *number)
-{
-    go = is_there = 0;
-    HANDLE thread = CreateThread(NULL, 0, function, argument, 0, number);
-    assert_non_null(thread);
-    while (!is_there)
-        Sleep(1);
-    return thread;
-}
-
-static void end_thread(HANDLE thread)
-{
-    go = 1;
-    assert_int_equal(WaitForSingleObject(thread, 60000), WAIT_OBJECT_0);
-    CloseHandle(thread);
-}
-
-/* ---- scans ---- */
-
-struct search {
-    uint64_t word;
-    unsigned found;
-};
-
-static int look_for(void *closure, const void *base, const void *limit)
-{
-    struct search *search = closure;
-    for (const uint64_t *at = base; at < (const uint64_t *)limit; at++)
-        search->found += *at == search->word;
-    return 0;
-}
-
-static unsigned count_of(const struct segue_mutator *context, uint64_t word)
-{
-    struct search search = {word, 0};
-    assert_int_equal(segue_mutator_check(context), SEGUE_OK);
-    assert_int_equal(segue_mutator_scan(context, look_for, &search), 0);
-    return search.found;
+    return GetCurrentThreadId();
 }
 
 /* ---- a thread in its own code ---- */
 
-static DWORD WINAPI spin(void *argument)
+THREAD(spin)
 {
     static const uint64_t vector[4] = {MARK + 1, 2, 3, MARK + 4};
     (void)argument;
+    number = segue_thread_self();
     __asm__ volatile("vmovdqu %[vector], %%ymm9\n\tmovq %[mark], %%r13\n\tmovl $1, %[is_there]\n"
-                     "1:\n\tincq %[loops]\n\tcmpl $0, %[go]\n\tje 1b\n\tvzeroupper"
+                     "1:\n\tincl %[loops]\n\tcmpl $0, %[go]\n\tje 1b\n\tvzeroupper"
                      : [loops] "+m"(loops), [is_there] "=m"(is_there)
                      : [go] "m"(go), [vector] "m"(vector), [mark] "r"(MARK)
                      : "r13", "xmm9", "memory", "cc");
@@ -75,54 +32,25 @@ static DWORD WINAPI spin(void *argument)
 
 static void thread_is_shown_and_stands_still(void **state)
 {
-    DWORD number;
-    HANDLE thread = begin_thread(spin, NULL, &number);
+    HANDLE thread = begin_thread(spin, NULL);
     (void)state;
     assert_int_equal(segue_suspend_install(NULL), SEGUE_OK);
-    struct segue_suspension one = stop(number), two = stop(number);
-    uint64_t seen = loops;
-    Sleep(20);
-    assert_int_equal(loops, seen);
+    struct segue_suspension one = stop_it(), two = stop_it();
     assert_int_equal(one.context.regs.r13, MARK);
     assert_true(one.context.regs.rip - (uintptr_t)spin < 256);
-    assert_int_equal(one.context.regs.rsp, two.context.regs.rsp);
-    assert_int_equal(segue_mutator_sp(&one.context), one.context.regs.rsp);
-    assert_int_equal(one.context.kind, SEGUE_MUTATOR_THREAD);
     assert_int_equal(one.context.red_zone, 0);
-    assert_false(one.context.in_fault);
     assert_true(count_of(&one.context, MARK) >= 1);
     assert_int_equal(count_of(&one.context, MARK + 1), 1);
     if (one.context.xstate.features & 4)
         assert_int_equal(count_of(&one.context, MARK + 4), 1);
-    /* As often as it was suspended. */
-    assert_int_equal(segue_thread_resume(&one), SEGUE_OK);
-    Sleep(20);
-    assert_int_equal(loops, seen);
-    assert_int_equal(segue_suspend_uninstall(), SEGUE_BUSY);
-    assert_int_equal(segue_thread_resume(&two), SEGUE_OK);
-    assert_int_equal(segue_thread_resume(&two), SEGUE_NOT_FOUND);
-    while (loops == seen)
-        Sleep(1);
+    resume_twice(&one, &two, &loops);
     end_thread(thread);
     assert_int_equal(segue_suspend_uninstall(), SEGUE_OK);
 }
 
 /* ---- a thread in a policy ---- */
 
-static enum segue_verdict wait_in_the_policy(void *context, const struct segue_event *event)
-{
-    volatile uint64_t own[2] = {MARK + 7, 0};
-    (void)context;
-    (void)event;
-    asked++;
-    is_there = 1;
-    while (!go)
-        Sleep(1);
-    own[1] = own[0];
-    return SEGUE_STEP;
-}
-
-static DWORD WINAPI access_once(void *argument)
+THREAD(access_once)
 {
     __asm__ volatile("vpcmpeqd %%xmm9, %%xmm9, %%xmm9\n\tmovq %0, %%r13\n\tmovq %%r13, (%1)\n\tvzeroupper"
                      :
@@ -134,17 +62,16 @@ static DWORD WINAPI access_once(void *argument)
 static void thread_in_a_policy_is_shown_as_the_program(void **state)
 {
     volatile uint64_t *cell = begin(wait_in_the_policy);
-    DWORD number;
     (void)state;
     assert_int_equal(segue_suspend_install(NULL), SEGUE_OK);
-    HANDLE thread = begin_thread(access_once, (void *)(uintptr_t)cell, &number);
-    struct segue_suspension suspension = stop(number);
+    HANDLE thread = begin_thread(access_once, (void *)(uintptr_t)cell);
+    struct segue_suspension suspension = stop_it();
     const struct segue_mutator *context = &suspension.context;
     assert_true(context->in_fault);
     assert_true(context->regs.rip - (uintptr_t)access_once < 256);
     assert_int_equal(context->regs.r13, MARK);
     assert_true(count_of(context, UINT64_MAX) >= 2);
-    assert_true(count_of(context, MARK + 7) >= 1);
+    assert_true(count_of(context, OWN_WORD) >= 1);
     assert_true(context->private_.stack < context->private_.stack_end);
     assert_int_equal(context->private_.stack_end, segue_mutator_sp(context) & ~UINT64_C(7));
     assert_int_equal(segue_thread_resume(&suspension), SEGUE_OK);
@@ -154,83 +81,6 @@ static void thread_in_a_policy_is_shown_as_the_program(void **state)
     assert_int_equal(*(uint64_t *)mapping.alias, MARK);
     assert_int_equal(segue_suspend_uninstall(), SEGUE_OK);
     end();
-}
-
-/* ---- a thread that is always in the handler ---- */
-
-#define ROUNDS 20000u
-
-static enum segue_verdict step(void *context, const struct segue_event *event)
-{
-    (void)context;
-    (void)event;
-    return SEGUE_STEP;
-}
-
-/* Two words that one instruction writes, by way of a copy. */
-static DWORD WINAPI access_much(void *argument)
-{
-    volatile uint64_t *cell = argument;
-    is_there = 1;
-    for (uint64_t i = 0; i < ROUNDS; i++) {
-        uint64_t pair[2] = {i, i};
-        __asm__ volatile("movdqu %1, %%xmm9\n\tmovdqu %%xmm9, (%0)" : : "r"(cell), "m"(pair) : "xmm9", "memory");
-        __atomic_fetch_add(&cell[2], 1, __ATOMIC_RELAXED);
-    }
-    return 0;
-}
-
-/* No step is seen half done, and none is lost or done twice. */
-static void thread_is_stopped_between_steps(void **state)
-{
-    volatile uint64_t *cell = begin(step);
-    const volatile uint64_t *alias = mapping.alias;
-    unsigned inside = 0, suspensions = 0;
-    DWORD number;
-    (void)state;
-    assert_int_equal(segue_suspend_install(NULL), SEGUE_OK);
-    HANDLE thread = begin_thread(access_much, (void *)(uintptr_t)cell, &number);
-    while (WaitForSingleObject(thread, 0) == WAIT_TIMEOUT) {
-        struct segue_suspension suspension = {.thread = number};
-        enum segue_status status = segue_thread_suspend(&suspension, FOREVER);
-        if (status == SEGUE_NOT_FOUND)
-            break;
-        assert_int_equal(status, SEGUE_OK);
-        assert_int_equal(alias[0], alias[1]);
-        inside += suspension.context.in_fault;
-        suspensions++;
-        assert_int_equal(segue_thread_resume(&suspension), SEGUE_OK);
-    }
-    end_thread(thread);
-    print_message("%u suspensions, %u of them in the handler\n", suspensions, inside);
-    assert_true(suspensions > 0);
-    assert_int_equal(alias[2], ROUNDS);
-    assert_int_equal(segue_suspend_uninstall(), SEGUE_OK);
-    end();
-}
-
-/* ---- answers ---- */
-
-static void suspension_has_its_answers(void **state)
-{
-    struct segue_suspension suspension = {.thread = segue_thread_self()};
-    const struct segue_suspend_options with_signal = {.signal = 24};
-    DWORD number;
-    (void)state;
-    assert_int_equal(segue_thread_self(), GetCurrentThreadId());
-    assert_int_equal(segue_thread_suspend(&suspension, 0), SEGUE_NOT_FOUND);
-    assert_int_equal(segue_suspend_check(NULL), SEGUE_NOT_FOUND);
-    assert_int_equal(segue_suspend_uninstall(), SEGUE_NOT_FOUND);
-    assert_int_equal(segue_suspend_install(&with_signal), SEGUE_UNSUPPORTED);
-    assert_int_equal(segue_suspend_install(NULL), SEGUE_OK);
-    assert_int_equal(segue_suspend_install(NULL), SEGUE_EXISTS);
-    assert_int_equal(segue_suspend_check(NULL), SEGUE_OK);
-    assert_int_equal(segue_thread_suspend(&suspension, 0), SEGUE_INVALID);
-    HANDLE thread = begin_thread(spin, NULL, &number);
-    end_thread(thread);
-    suspension.thread = number;
-    assert_int_equal(segue_thread_suspend(&suspension, FOREVER), SEGUE_NOT_FOUND);
-    assert_int_equal(segue_suspend_uninstall(), SEGUE_OK);
 }
 
 /* ---- capture ---- */

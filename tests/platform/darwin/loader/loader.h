@@ -32,6 +32,8 @@
 #include <stdint.h>
 #include <ucontext.h>
 
+#include "tests/platform/ports/loader.h"
+
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- image.c ---- */
@@ -109,8 +111,6 @@ void signals_begin_thread(void);
 void signal_send(struct thread *thread, int number);
 /* Delivers what is pending and no longer blocked. */
 void signal_settle(struct thread *self);
-/* What Linux's status of a child says, as macOS does. */
-int signal_status(int status);
 /* A thread that has ended is not held. */
 bool thread_hold(struct thread *thread);
 void thread_release(struct thread *thread);
@@ -152,7 +152,5 @@ void loader_trampoline(void);
 extern const char loader_restore[];
 /* What a thread-local variable's descriptor calls. */
 void loader_variable(void);
-int loader_setjmp(void *buffer);
-_Noreturn void loader_longjmp(void *buffer, int value);
 
 #endif

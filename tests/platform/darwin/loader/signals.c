@@ -4,7 +4,7 @@
  * What the trampoline does last is an instruction that traps: then the same handler restores the thread from the frame.
  */
 #define _GNU_SOURCE
-#include "loader.h"
+#include "actions.h"
 
 #include <asm/prctl.h>
 #include <cpuid.h>
@@ -22,24 +22,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* What macOS calls these. */
-enum {
-    D_SIGILL = 4,
-    D_SIGTRAP = 5,
-    D_SIGABRT = 6,
-    D_SIGFPE = 8,
-    D_SIGKILL = 9,
-    D_SIGBUS = 10,
-    D_SIGSEGV = 11,
-    D_SIGUSR1 = 30,
-    D_SIGUSR2 = 31
-};
-enum { D_ONSTACK = 1, D_RESETHAND = 4, D_NODEFER = 0x10, D_SIGINFO = 0x40 };
-enum { D_BLOCK = 1, D_UNBLOCK = 2, D_SETMASK = 3 };
-enum { D_SS_ONSTACK = 1, D_SS_DISABLE = 4 };
-#define D_MINSIGSTKSZ 32768u
-#define BIT(number) (1u << ((number)-1))
 
 #define RED_ZONE 128u
 #define STYLE_INFO 30u
@@ -77,13 +59,6 @@ _Static_assert(sizeof(struct d_siginfo) == 104 && sizeof(struct d_context) == 56
                    sizeof(struct d_exception) == 16,
                "the sizes of Apple's headers");
 
-struct d_action {
-    uint64_t handler;
-    uint32_t mask;
-    int flags;
-};
-static struct d_action actions[DARWIN_SIGNALS];
-
 /* By its size the state's kind is known: float, AVX, AVX-512. */
 static size_t vectors_size = 524;
 static const struct {
@@ -96,41 +71,6 @@ static uint32_t offset_of(unsigned component)
     uint32_t size, offset, c, d;
     __cpuid_count(0xd, component, size, offset, c, d);
     return offset;
-}
-
-static const int from_linux[][2] = {{SIGILL, D_SIGILL},   {SIGTRAP, D_SIGTRAP}, {SIGABRT, D_SIGABRT},
-                                    {SIGFPE, D_SIGFPE},   {SIGKILL, D_SIGKILL}, {SIGBUS, D_SIGBUS},
-                                    {SIGSEGV, D_SIGSEGV}, {SIGUSR1, D_SIGUSR1}, {SIGUSR2, D_SIGUSR2}};
-#define PAIRS (sizeof from_linux / sizeof *from_linux)
-
-static int to_linux(int number)
-{
-    for (size_t i = 0; i < PAIRS; i++)
-        if (from_linux[i][1] == number)
-            return from_linux[i][0];
-    return number;
-}
-
-int signal_status(int status)
-{
-    if (!WIFSIGNALED(status))
-        return status;
-    for (size_t i = 0; i < PAIRS; i++)
-        if (from_linux[i][0] == WTERMSIG(status))
-            return (status & ~0x7f) | from_linux[i][1];
-    return status;
-}
-
-static _Noreturn void die_of(int number)
-{
-    struct sigaction by_default = {.sa_handler = SIG_DFL};
-    sigset_t none;
-    int native = to_linux(number);
-    sigaction(native, &by_default, NULL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    for (;;)
-        syscall(SYS_tgkill, getpid(), gettid(), native);
 }
 
 /* ---- frames ---- */
@@ -243,7 +183,7 @@ static void restore(struct thread *self, ucontext_t *native)
     const struct d_machine *machine = (const void *)(uintptr_t)context->machine;
     if ((uint64_t)registers[REG_RSI] != ((uint64_t)(uintptr_t)context ^ 0x5e60e))
         fail("a frame is restored that no signal has made");
-    self->mask = context->mask & ~BIT(D_SIGKILL);
+    self->mask = context->mask & ~BIT(BSD_KILL);
     self->on_stack = context->on_stack & 1;
     self->handlers--;
     set_registers(native, &machine->general);
@@ -259,10 +199,10 @@ static void deliver(struct thread *self, ucontext_t *native, const struct d_sigi
     bool was_on_stack = self->on_stack;
     uint64_t at = (uint64_t)registers[REG_RSP], size = 0;
     if (action.handler == 0)
-        die_of(given->number);
+        signal_die_of(given->number);
     if (action.handler == 1)
         return;
-    if (self->has_stack && !was_on_stack && (action.flags & D_ONSTACK)) {
+    if (self->has_stack && !was_on_stack && (action.flags & BSD_ONSTACK)) {
         at = self->stack + self->stack_size;
         size = self->stack_size;
         self->on_stack = true;
@@ -284,13 +224,13 @@ static void deliver(struct thread *self, ucontext_t *native, const struct d_sigi
                                   .mask = self->mask,
                                   .stack = at,
                                   .stack_size = size,
-                                  .stack_flags = was_on_stack ? D_SS_ONSTACK : 0,
+                                  .stack_flags = was_on_stack ? BSD_SS_ONSTACK : 0,
                                   .machine_size = machine_size,
                                   .machine = (uint64_t)(uintptr_t)machine};
     self->mask |= action.mask;
-    if (!(action.flags & D_NODEFER))
+    if (!(action.flags & BSD_NODEFER))
         self->mask |= BIT(given->number);
-    if (action.flags & D_RESETHAND)
+    if (action.flags & BSD_RESETHAND)
         actions[given->number].handler = 0;
     self->handlers++;
     registers[REG_RIP] = (greg_t)(uintptr_t)loader_trampoline;
@@ -313,25 +253,25 @@ static void describe(const siginfo_t *native, const ucontext_t *context, struct 
     switch (native->si_signo) {
     case SIGSEGV:
         /* A protected page is KERN_PROTECTION_FAILURE: SIGBUS. One that is not mapped: SIGSEGV, as #GP. */
-        info->number = !is_general && native->si_code != SEGV_MAPERR ? D_SIGBUS : D_SIGSEGV;
-        info->code = is_general ? 0 : info->number == D_SIGBUS ? 2 : 1;
+        info->number = !is_general && native->si_code != SEGV_MAPERR ? BSD_BUS : BSD_SEGV;
+        info->code = is_general ? 0 : info->number == BSD_BUS ? 2 : 1;
         info->address = is_general ? 0 : (uint64_t)(uintptr_t)native->si_addr;
         return;
     case SIGBUS:
-        info->number = D_SIGBUS;
+        info->number = BSD_BUS;
         info->code = 2;
         info->address = (uint64_t)context->uc_mcontext.gregs[REG_CR2];
         return;
     case SIGFPE:
-        info->number = D_SIGFPE;
+        info->number = BSD_FPE;
         info->code = native->si_code == FPE_INTDIV ? 7 : native->si_code == FPE_FLTDIV ? 1 : 5;
         return;
     case SIGTRAP:
-        info->number = D_SIGTRAP;
+        info->number = BSD_TRAP;
         info->code = 1;
         return;
     default:
-        info->number = D_SIGILL;
+        info->number = BSD_ILL;
         info->code = 1;
     }
 }
@@ -348,7 +288,7 @@ static struct exception exception_of(const siginfo_t *native, const ucontext_t *
         return (struct exception){BAD_ACCESS,
                                   {is_general                   ? GENERAL_PROTECTION
                                    : native->si_signo == SIGBUS ? MEMORY_ERROR
-                                   : info->number == D_SIGBUS   ? PROTECTION_FAILURE
+                                   : info->number == BSD_BUS    ? PROTECTION_FAILURE
                                                                 : INVALID_ADDRESS,
                                    (int64_t)info->address}};
     case SIGFPE:
@@ -379,7 +319,7 @@ static void on_fault(int number, siginfo_t *told, void *native)
     if (exception_raise(self, context, &of_mach))
         return;
     if (self->mask & BIT(info.number))
-        die_of(info.number);
+        signal_die_of(info.number);
     deliver(self, context, &info, &exception);
 }
 
@@ -402,9 +342,9 @@ static void on_sent(int number, siginfo_t *told, void *native)
     const greg_t *registers = ((ucontext_t *)native)->uc_mcontext.gregs;
     struct d_siginfo info = {.number = first, .process = getpid(), .user = getuid()};
     struct d_exception exception = {.trap = (uint16_t)registers[REG_TRAPNO], .address = (uint64_t)registers[REG_CR2]};
-    if (first == D_SIGBUS || first == D_SIGSEGV) {
+    if (first == BSD_BUS || first == BSD_SEGV) {
         /* As XNU: these fields say what they say of a fault. */
-        info.code = first == D_SIGBUS ? 2 : 0;
+        info.code = first == BSD_BUS ? 2 : 0;
         info.address = exception.address;
         info.process = 0;
     }
@@ -488,101 +428,6 @@ void thread_release(struct thread *thread)
     wake(&thread->suspensions);
     while (__atomic_load_n(&thread->stopped, __ATOMIC_ACQUIRE))
         wait_while(&thread->stopped, 1);
-}
-
-/* ---- what the program calls ---- */
-
-int d_sigaction(int number, const struct d_action *wanted, struct d_action *before);
-int d_sigaction(int number, const struct d_action *wanted, struct d_action *before)
-{
-    if (number <= 0 || number >= DARWIN_SIGNALS || (wanted && number == D_SIGKILL))
-        return -1;
-    if (before)
-        *before = actions[number];
-    if (wanted)
-        actions[number] = *wanted;
-    return 0;
-}
-
-uint64_t d_signal(int number, uint64_t handler);
-uint64_t d_signal(int number, uint64_t handler)
-{
-    struct d_action wanted = {.handler = handler}, before;
-    return d_sigaction(number, &wanted, &before) == 0 ? before.handler : UINT64_MAX;
-}
-
-int d_sigmask(int how, const uint32_t *wanted, uint32_t *before);
-int d_sigmask(int how, const uint32_t *wanted, uint32_t *before)
-{
-    struct thread *self = thread_self();
-    uint32_t mask = self->mask;
-    if (wanted && (how < D_BLOCK || how > D_SETMASK))
-        return 22;
-    if (wanted) {
-        mask = how == D_BLOCK ? mask | *wanted : how == D_UNBLOCK ? mask & ~*wanted : *wanted;
-        mask &= ~BIT(D_SIGKILL);
-    }
-    if (before)
-        *before = self->mask;
-    self->mask = mask;
-    signal_settle(self);
-    return 0;
-}
-
-struct d_stack {
-    uint64_t lowest, size;
-    int flags;
-};
-int d_sigaltstack(const struct d_stack *wanted, struct d_stack *before);
-int d_sigaltstack(const struct d_stack *wanted, struct d_stack *before)
-{
-    struct thread *self = thread_self();
-    struct d_stack present = {self->stack, self->stack_size,
-                              self->on_stack    ? D_SS_ONSTACK
-                              : self->has_stack ? 0
-                                                : D_SS_DISABLE};
-    int *error = __errno_location();
-    if (wanted && self->on_stack)
-        return *error = 1, -1;
-    if (wanted && (wanted->flags & ~D_SS_DISABLE))
-        return *error = 22, -1;
-    if (wanted && !(wanted->flags & D_SS_DISABLE) && wanted->size < D_MINSIGSTKSZ)
-        return *error = 12, -1;
-    if (before)
-        *before = present;
-    if (wanted) {
-        self->has_stack = !(wanted->flags & D_SS_DISABLE);
-        if (self->has_stack) {
-            self->stack = wanted->lowest;
-            self->stack_size = wanted->size;
-        }
-    }
-    return 0;
-}
-
-int d_sigpending(uint32_t *pending);
-int d_sigpending(uint32_t *pending)
-{
-    *pending = thread_self()->pending;
-    return 0;
-}
-
-/* A jump out of a handler: macOS's setjmp keeps the mask, and whether the alternate stack is in use. */
-void setjmp_note(uint64_t *buffer);
-void setjmp_note(uint64_t *buffer)
-{
-    struct thread *self = thread_self();
-    buffer[8] = self->mask | (uint64_t)self->on_stack << 32 | (uint64_t)self->handlers << 40;
-}
-
-void longjmp_note(const uint64_t *buffer);
-void longjmp_note(const uint64_t *buffer)
-{
-    struct thread *self = thread_self();
-    self->mask = (uint32_t)buffer[8];
-    self->on_stack = buffer[8] >> 32 & 1;
-    self->handlers = (unsigned)(buffer[8] >> 40);
-    signal_settle(self);
 }
 
 /* ---- system calls that the program makes itself ---- */

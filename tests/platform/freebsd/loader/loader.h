@@ -31,6 +31,8 @@
 #include <stdint.h>
 #include <ucontext.h>
 
+#include "tests/platform/ports/loader.h"
+
 _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- image.c ---- */
@@ -91,14 +93,10 @@ void signals_begin(void);
 void signals_begin_thread(void);
 /* Sends a signal, by the number that it has in FreeBSD, to a thread. */
 void signal_send(struct thread *thread, int number, int code);
-/* What Linux's status of a child says, as FreeBSD does. */
-int signal_status(int status);
 
 /* In assembly: calls the handler, then loader_restore: an instruction that traps, for the frame to be restored. */
 void loader_sigcode(void);
 _Noreturn void loader_sigreturn(const void *context);
 extern const char loader_restore[];
-int loader_setjmp(void *buffer);
-_Noreturn void loader_longjmp(void *buffer, int value);
 
 #endif
