@@ -28,8 +28,8 @@ STATES ?= 10000
 LOADS ?= 10000000
 
 .PHONY: all deps configure run check test lint test-hardened test-sanitize test-long \
-    test-torture test-machines test-seam test-i386 test-windows bench-windows test-darwin test-freebsd \
-    bench docs sweep-local install dist package test-package clean
+    test-torture test-machines test-seam test-i386 test-i386-kernel test-windows test-windows-i386 bench-windows \
+    test-darwin test-freebsd bench docs sweep-local install dist package test-package clean
 all: configure
 	ninja -C $(BUILD)
 
@@ -101,6 +101,17 @@ test-runtimes: all
 test-machines: all
 	@$(call install-sets,machines)
 	./tests/machines/machines.sh $(BUILD) $(MACHINES)
+
+# The tests of i386 on a kernel for i386, emulated.
+test-i386-kernel:
+	@$(call install-sets,machines)
+	./tests/machines/machines.sh $(BUILD) i386 i386-no-xsave
+
+# What there is for Windows on i386, in a Debian for i386 with Wine; only root can make one.
+test-windows-i386:
+	@$(call install-sets,wine32)
+	./tests/platform/seam/wine32.sh make $(CURDIR)/build-deps/wine32
+	WINE32=$(CURDIR)/build-deps/wine32 ./tests/platform/seam/seam.sh $(BUILD) x86-windows
 
 # What is above the platform seam, for Windows and for i386: compiled, and the tests of decode run.
 test-seam:
