@@ -107,7 +107,7 @@ if command -v zsh > /dev/null; then
   }
   check "zsh completes every verb" "$(tr '\n' ' ' < "$work/verbs")" \
     "$(zsh_line segue '' | sed 's/:.*//' | sort | tr '\n' ' ')"
-  check "zsh completes parts" "build check diff merge stat " \
+  check "zsh completes parts" "build check diff merge report stat " \
     "$(zsh_line segue corpus '' | sed 's/:.*//' | sort | tr '\n' ' ')"
   for verb in explain doctor patch run 'corpus check' 'corpus build'; do
     # shellcheck disable=SC2086 # two words
