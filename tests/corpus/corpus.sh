@@ -365,7 +365,7 @@ lengths_alone_are_compared() {
   local mine='mine=while read -r hex; do case $hex in 90*) echo ok 1;; *) echo ok 3;; esac; done'
   check --jobs 1 --decoder "$mine" --spoil --json "$work/report.json" "$work/two.hex" > "$work/text" ||
     fail "lengths that are right do not pass: $(cat "$work/text")"
-  sed -n '/"mine": {/,/}/p' "$work/report.json" | grep -q '"agreed": 2' || fail "it does not agree"
+  [ "$(sed -n '/"mine": {/,/}/p' "$work/report.json" | grep -c '"agreed": 2')" = 1 ] || fail "it does not agree"
   if check --jobs 1 --decoder 'mine=sed "s/.*/ok 2/"' "$work/two.hex" > "$work/text"; then
     fail "wrong lengths pass"
   fi
