@@ -265,6 +265,35 @@ static int a_line_may_lead_to_no_memory(void)
     return 0;
 }
 
+/* A block of segue_try ends with a fault in a body, and is told the address of the original instruction. */
+static int blocks_end_at_the_programs_instruction(void)
+{
+    char *closed = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint64_t (*volatile const load)(void *at) = sites_load_four;
+    uint64_t wanted;
+    assert_true(closed != MAP_FAILED);
+    make_memory();
+    begin_with(SEGUE_REGION_COUNT);
+    memcpy(&wanted, (char *)memory.alias + 8, 8);
+    assert_int_equal(load(memory.memory), wanted);
+    uint64_t first = faults();
+    for (volatile unsigned i = 0; i < ROUNDS; i++) {
+        struct segue_trial trial;
+        if (segue_try(&trial) == 0) {
+            load(closed);
+            fail();
+        }
+        assert_true(trial.fault.instruction == (uint64_t)(uintptr_t)sites_load_four);
+        assert_true(trial.fault.address == (uint64_t)(uintptr_t)closed + 8);
+        /* The site is as it was. */
+        assert_int_equal(load(memory.memory), wanted);
+    }
+    /* Those that ended the blocks; none of the region. */
+    assert_int_equal(faults() - first, ROUNDS);
+    assert_in_range(counted(), ROUNDS, ROUNDS + 1);
+    return 0;
+}
+
 #define EACH_CASE(X)                                                                                                   \
     X(results_are_those_of_open_memory)                                                                                \
     X(counts_are_exact)                                                                                                \
@@ -276,6 +305,7 @@ static int a_line_may_lead_to_no_memory(void)
     X(undone_sites_fault_again)                                                                                        \
     X(an_alias_may_become_a_region)                                                                                    \
     X(moved_instructions_become_hot_themselves)                                                                        \
-    X(a_line_may_lead_to_no_memory)
+    X(a_line_may_lead_to_no_memory)                                                                                    \
+    X(blocks_end_at_the_programs_instruction)
 
 CASES_MAIN(EACH_CASE)

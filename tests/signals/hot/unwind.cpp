@@ -278,6 +278,52 @@ int exceptions_get_past_bodies()
     return 0;
 }
 
+/* ---- cancellation ---- */
+
+/* As the C library's own handler does it for another thread: it unwinds at once, from the handler on. */
+void cancel_in_body(int, siginfo_t *, void *context)
+{
+    if (original_in_body(context))
+        pthread_cancel(pthread_self());
+}
+
+void *sum_until_cancelled(void *unused)
+{
+    noted local;
+    sigset_t alarm;
+    sigemptyset(&alarm);
+    sigaddset(&alarm, SIGALRM);
+    pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, nullptr);
+    pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr);
+    call_sum(words());
+    return unused;
+}
+
+int cancellations_get_past_bodies()
+{
+    sigset_t alarm;
+    make_memory(nullptr);
+    alias()[0] = 1;
+    sigemptyset(&alarm);
+    sigaddset(&alarm, SIGALRM);
+    pthread_sigmask(SIG_BLOCK, &alarm, nullptr);
+    interrupt(cancel_in_body);
+    for (unsigned i = 0; i < wanted; i++) {
+        pthread_t thread;
+        void *result = nullptr;
+        destroyed = false;
+        assert_int_equal(pthread_create(&thread, nullptr, sum_until_cancelled, nullptr), 0);
+        assert_int_equal(pthread_join(thread, &result), 0);
+        assert_ptr_equal(result, PTHREAD_CANCELED);
+        assert_true(destroyed);
+    }
+    stop_interrupts();
+    /* No thread is thought to be in a body: neither of these waits. */
+    assert_int_equal(segue_mapping_protect(&memory, 0, memory.size, SEGUE_READ | SEGUE_WRITE), SEGUE_OK);
+    assert_int_equal(segue_region_remove(memory.memory), SEGUE_OK);
+    return 0;
+}
+
 /* A handler that unwinds may interrupt a thread that unwinds: neither may wait for the other. */
 void look_anywhere(int, siginfo_t *, void *)
 {
@@ -364,6 +410,7 @@ int main(int count, char **)
 #if !defined(WITH_LIBUNWIND)
         cmocka_unit_test(in_child<exceptions_get_past_bodies>),
         cmocka_unit_test(in_child<handlers_unwind_in_unwinders>),
+        cmocka_unit_test(in_child<cancellations_get_past_bodies>),
 #endif
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
