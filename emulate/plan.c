@@ -133,6 +133,7 @@ static bool continues(const struct plan_piece *last, const struct plan_piece *pi
 static bool cut_access(struct segue_plan *plan, uint32_t number, struct reach *reach)
 {
     const struct segue_access *access = &plan->accesses[number];
+    struct plan_details *details = details_of(plan);
     uint64_t last_byte = access->address + access->size - 1;
     for (uint64_t at = access->address;;) {
         struct span span;
@@ -144,12 +145,11 @@ static bool cut_access(struct segue_plan *plan, uint32_t number, struct reach *r
             .size = (uint32_t)(span.last - at + 1),
             .access = number,
         };
-        struct plan_piece *last =
-            details_of(plan)->piece_count ? &details_of(plan)->pieces[details_of(plan)->piece_count - 1] : NULL;
-        if (last && continues(last, &piece))
-            last->size += piece.size;
-        else if (details_of(plan)->piece_count < details_of(plan)->most_pieces)
-            details_of(plan)->pieces[details_of(plan)->piece_count++] = piece;
+        uint32_t count = details->piece_count;
+        if (count > 0 && continues(&details->pieces[count - 1], &piece))
+            details->pieces[count - 1].size += piece.size;
+        else if (count < details->most_pieces)
+            details->pieces[details->piece_count++] = piece;
         else
             return false;
         if (span.last == last_byte)

@@ -265,7 +265,7 @@ static int a_line_may_lead_to_no_memory(void)
     return 0;
 }
 
-/* A block of segue_try ends with a fault in a body, and is told the address of the original instruction. */
+/* A block of segue_try ends with a fault in a body; the fault has the address of the original instruction. */
 static int blocks_end_at_the_programs_instruction(void)
 {
     char *closed = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
