@@ -18,6 +18,8 @@
 
 #define STACK (1u << 16)
 
+/* Whether the program's handler steps before it chains, as docs/guide.md says. */
+static bool steps_first;
 /* Whether this process is the one without a handler of the program's; set by the case's name. */
 static bool bare;
 static struct sigaction before[_NSIG];
@@ -28,10 +30,14 @@ static volatile int came_back;
 static void own_handler(int number, siginfo_t *info, void *ucontext)
 {
     struct segue_frame frame;
+    struct segue_plan plan;
     switch (segue_frame_open(&frame, info, ucontext)) {
     case SEGUE_HANDLED:
         return;
     default:
+        if (steps_first && segue_frame_plan(&frame, NULL, 0, &plan) == SEGUE_OK &&
+            segue_frame_step(&frame, &plan) == SEGUE_OK)
+            return;
         segue_chain(&frame, &before[number]);
         came_back++;
     }
@@ -146,6 +152,19 @@ static int default_fault(void)
     return store();
 }
 
+/* The step meets the closed page, too. */
+static int default_fault_behind_a_step(void)
+{
+    steps_first = true;
+    return default_fault();
+}
+
+static int handler_behind_a_step(void)
+{
+    steps_first = true;
+    return handler();
+}
+
 static int default_sent(void)
 {
     install(SIGUSR1);
@@ -212,6 +231,8 @@ static int exhausted_stack(void)
     X(one_shot_handler)                                                                                                \
     X(handler_of_a_sent_signal)                                                                                        \
     X(default_fault)                                                                                                   \
+    X(default_fault_behind_a_step)                                                                                     \
+    X(handler_behind_a_step)                                                                                           \
     X(default_sent)                                                                                                    \
     X(ignored_fault)                                                                                                   \
     X(ignored_sent)                                                                                                    \
