@@ -64,24 +64,37 @@ unsigned MutatorContextAccess(MutatorContext context)
     return context->frame.fault.direction;
 }
 
+/* .plan.room: for all instructions, on the handler's stack. */
+union plan_room {
+    char memory[SEGUE_PLAN_SIZE_MOST] __attribute__((aligned(64)));
+};
+
+/* The plan of the step, or NULL. */
+static const struct segue_plan *plan_step(MutatorContext context, union plan_room *room)
+{
+    const struct segue_plan *plan;
+    enum segue_status status = segue_frame_plan_in(&context->frame, NULL, 0, room->memory, sizeof room->memory, &plan);
+    return status == SEGUE_OK ? plan : NULL;
+}
+
 /* .canstep: (design.mps.prmc.if.canstep) FALSE is always safe. */
 Bool MutatorContextCanStepInstruction(MutatorContext context)
 {
-    struct segue_plan plan;
+    union plan_room room;
     AVERT(MutatorContext, context);
     AVER(context->var == MutatorContextFAULT);
-    return segue_frame_plan(&context->frame, NULL, 0, &plan) == SEGUE_OK;
+    return plan_step(context, &room) != NULL;
 }
 
 /* All or nothing: with ResUNIMPL the thread and its memory are as they were. */
 Res MutatorContextStepInstruction(MutatorContext context)
 {
-    struct segue_plan plan;
+    union plan_room room;
+    const struct segue_plan *plan;
     AVERT(MutatorContext, context);
     AVER(context->var == MutatorContextFAULT);
-    if (segue_frame_plan(&context->frame, NULL, 0, &plan) != SEGUE_OK)
-        return ResUNIMPL;
-    if (segue_frame_step(&context->frame, &plan) != SEGUE_OK)
+    plan = plan_step(context, &room);
+    if (plan == NULL || segue_frame_step(&context->frame, plan) != SEGUE_OK)
         return ResUNIMPL;
     return ResOK;
 }

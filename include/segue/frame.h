@@ -46,12 +46,19 @@ struct segue_frame {
 SEGUE_API enum segue_status segue_frame_gather(struct segue_frame *frame, void *area, size_t size);
 
 /* Reads and decodes the instruction at frame->regs.rip, through a cache of the library, and plans
- * its step against frame->fault. Returns as segue_plan: with SEGUE_TOO_SMALL, plan->insn is the
- * instruction for segue_plan_in; SEGUE_FAULT if the instruction cannot be read; SEGUE_INVALID for
- * NULL. MT-Safe, AS-Safe. */
+ * its step against frame->fault. Returns as segue_plan (with SEGUE_TOO_SMALL, segue_frame_plan_in
+ * has room); SEGUE_FAULT if the instruction cannot be read; SEGUE_INVALID for NULL. MT-Safe,
+ * AS-Safe. */
 SEGUE_API enum segue_status segue_frame_plan(const struct segue_frame *frame,
                                              const struct segue_window *windows,
                                              size_t window_count, struct segue_plan *plan);
+
+/* As segue_frame_plan, with a plan in the caller's memory, as segue_plan_in has it. `*plan` is NULL
+ * with SEGUE_INVALID and SEGUE_FAULT. MT-Safe, AS-Safe. */
+SEGUE_API enum segue_status segue_frame_plan_in(const struct segue_frame *frame,
+                                                const struct segue_window *windows,
+                                                size_t window_count, void *memory, size_t size,
+                                                const struct segue_plan **plan);
 
 /* Calls segue_step with the frame's registers and state, then segue_frame_write. When the handler
  * returns, the thread continues after the instruction. Returns as segue_step; with SEGUE_FAULT

@@ -100,6 +100,21 @@ enum segue_status segue_frame_plan(const struct segue_frame *frame, const struct
     return segue_plan(&insn, &frame->regs, &frame->xstate, &frame->fault, windows, window_count, plan);
 }
 
+enum segue_status segue_frame_plan_in(const struct segue_frame *frame, const struct segue_window *windows,
+                                      size_t window_count, void *memory, size_t size, const struct segue_plan **plan)
+{
+    struct decode_scratch scratch;
+    struct segue_insn insn;
+    if (!plan)
+        return SEGUE_INVALID;
+    *plan = NULL;
+    if (!frame)
+        return SEGUE_INVALID;
+    if (code_decode(&scratch, &code_cache, frame->regs.rip, &insn) != SEGUE_OK)
+        return SEGUE_FAULT;
+    return segue_plan_in(memory, size, &insn, &frame->regs, &frame->xstate, &frame->fault, windows, window_count, plan);
+}
+
 enum segue_status segue_frame_step(struct segue_frame *frame, const struct segue_plan *plan)
 {
     if (!frame || !plan)

@@ -111,6 +111,33 @@ static void accesses_are_stepped_and_the_segment_stays_protected(void **state)
     assert_int_equal(segment[21], 9);
 }
 
+/* Sixteen lanes: more accesses than a plan of the usual size holds. */
+static void wide_gather_is_stepped(void **state)
+{
+    int32_t indices[16], lanes[16];
+    (void)state;
+    if (!__builtin_cpu_supports("avx512f")) {
+        print_message("SKIP: the processor has no AVX-512\n");
+        skip();
+    }
+    for (int i = 0; i < 16; i++) {
+        indices[i] = 1000 - 61 * i;
+        ((volatile int32_t *)segment)[indices[i]] = 7 * i;
+    }
+    install();
+    mprotect((void *)(uintptr_t)segment, PAGE, PROT_NONE);
+    __asm__ volatile("vmovdqu32 (%1), %%zmm4\n vpxord %%zmm5, %%zmm5, %%zmm5\n kxnorw %%k1, %%k1, %%k1\n"
+                     "vpgatherdd (%2,%%zmm4,4), %%zmm5%{%%k1%}\n vmovdqu32 %%zmm5, (%0)"
+                     :
+                     : "r"(lanes), "r"(indices), "r"(segment)
+                     : "xmm4", "xmm5", "memory");
+    mprotect((void *)(uintptr_t)segment, PAGE, PROT_READ | PROT_WRITE);
+    assert_int_equal(refused, 0);
+    assert_true(stepped > 0);
+    for (int i = 0; i < 16; i++)
+        assert_int_equal(lanes[i], 7 * i);
+}
+
 /* What cannot be stepped is refused before anything has happened; MPS then scans the segment. */
 static void what_cannot_be_stepped_is_refused(void **state)
 {
@@ -248,6 +275,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accesses_are_stepped_and_the_segment_stays_protected),
+        cmocka_unit_test(wide_gather_is_stepped),
         cmocka_unit_test(what_cannot_be_stepped_is_refused),
         cmocka_unit_test(other_faults_go_to_the_handler_before),
         cmocka_unit_test(roots_of_a_suspended_thread_are_found),
