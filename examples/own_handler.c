@@ -8,7 +8,8 @@
 
 static struct segue_window window;
 static struct sigaction previous[NSIG];
-static unsigned loads, stores;
+/* Changed by the handler. */
+static volatile unsigned loads, stores;
 
 static void on_fault(int number, siginfo_t *info, void *ucontext)
 {
@@ -23,8 +24,10 @@ static void on_fault(int number, siginfo_t *info, void *ucontext)
             break;
         if (segue_frame_step(&frame, &plan) != SEGUE_OK)
             break;
-        for (unsigned i = 0; i < plan.access_count; i++)
-            ++*(plan.accesses[i].direction & SEGUE_WRITE ? &stores : &loads);
+        for (unsigned i = 0; i < plan.access_count; i++) {
+            loads = loads + ((plan.accesses[i].direction & SEGUE_READ) != 0);
+            stores = stores + ((plan.accesses[i].direction & SEGUE_WRITE) != 0);
+        }
         return;
     default:
         break;
