@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# ctx_shadow.sh PROGRAM SHIM MODE...: runs each case of ctx_shadow.c as it is, and then with each of those of
-# clone_shim.c's ways to handle its clones; then other people's programs. Without randomization, so that a program that
-# another one executes has the shim where the filter, which it inherits, lets its calls pass.
+# ctx_shadow.sh PROGRAM SHIM MODE...: runs each case of ctx_shadow.c and ctx_shadow_threads.c as it is, and then with
+# each of those of clone_shim.c's ways to handle its clones; then other people's programs. Without randomization, so
+# that a program that another one executes has the shim where the filter, which it inherits, lets its calls pass.
 set -uo pipefail
 program=$(realpath "$1")
 shim=$(realpath "$2")
