@@ -1,6 +1,5 @@
-/* encodings.c: instructions of every opcode map with random operands and states (see encodings.h).
- *
- * SOURCES: Intel SDM volume 2, 2.1 to 2.7; AMD APM volume 3, 1.8 (XOP). */
+/* encodings.c: instructions of every opcode map with random states (see encodings.h). Their bytes are made by
+ * encodings/bytes.c, and encodings/aim.c aims their operands. */
 #include "encodings.h"
 
 #include <Zydis/Zydis.h>
@@ -9,10 +8,12 @@
 #include "decode/orders.h"
 #include "emulate/details.h"
 #include "rows.h"
+#include "tests/differential/states/encodings/aim.h"
+#include "tests/differential/states/encodings/bytes.h"
+#include "tests/differential/states/encodings/chance.h"
 #include "tests/support/processor/large_plan.h"
 #include "tests/support/processor/selectors.h"
 
-#define CODE_SIZE 15u
 #define FLAG_DIRECTION 0x400u
 #define FCW 0
 #define FSW 2
@@ -26,296 +27,6 @@
 
 struct encodings_refusals encodings_refusals;
 uint32_t encodings_mnemonics[MNEMONIC_MOST];
-
-static uint32_t one_in(struct random *random, uint32_t times)
-{
-    return random_below(random, times) == 0;
-}
-
-/* ---- bytes ------------------------------------------------------------------------------------------------------ */
-
-struct bytes {
-    uint8_t *at;
-    unsigned length;
-};
-
-static void put(struct bytes *bytes, unsigned byte)
-{
-    bytes->at[bytes->length++] = (uint8_t)byte;
-}
-
-static void put_prefixes(struct random *random, struct bytes *bytes, bool legacy)
-{
-    static const uint8_t legacy_only[] = {0x66, 0xf2, 0xf3, 0xf0}, any[] = {0x64, 0x65, 0x67, 0x2e, 0x3e};
-    while (legacy && one_in(random, 3) && bytes->length < 3)
-        put(bytes, legacy_only[random_below(random, sizeof legacy_only)]);
-    while (one_in(random, 6) && bytes->length < 4)
-        put(bytes, any[random_below(random, sizeof any)]);
-    if (legacy && one_in(random, 24))
-        put(bytes, 0x40 | random_below(random, 16));
-    if (legacy && one_in(random, 24))
-        put(bytes, any[random_below(random, sizeof any)]);
-}
-
-static void put_legacy(struct random *random, struct bytes *bytes)
-{
-    static const uint8_t maps[] = {0, 0, 0, 1, 1, 1, 1, 2, 2, 3};
-    uint8_t map = maps[random_below(random, sizeof maps)];
-    put_prefixes(random, bytes, true);
-    if (one_in(random, 2))
-        put(bytes, 0x40 | random_below(random, 16));
-    if (map)
-        put(bytes, 0x0f);
-    if (map >= 2)
-        put(bytes, map == 2 ? 0x38 : 0x3a);
-}
-
-static void put_vex(struct random *random, struct bytes *bytes)
-{
-    put_prefixes(random, bytes, false);
-    if (one_in(random, 3)) {
-        put(bytes, 0xc5);
-    } else {
-        put(bytes, 0xc4);
-        put(bytes, random_below(random, 8) << 5 | (1 + random_below(random, 3)));
-    }
-    /* Where no second source is named, its field must be all ones. */
-    put(bytes, random_below(random, 256) | (one_in(random, 2) ? 0x78 : 0));
-}
-
-static void put_evex(struct random *random, struct bytes *bytes)
-{
-    static const uint8_t maps[] = {1, 1, 2, 2, 3, 5, 6};
-    bool one_source = one_in(random, 2);
-    put_prefixes(random, bytes, false);
-    put(bytes, 0x62);
-    put(bytes, random_below(random, 16) << 4 | maps[random_below(random, sizeof maps)]);
-    put(bytes, random_below(random, 256) | 4 | (one_source ? 0x78 : 0));
-    unsigned last = random_below(random, 256) | (one_source ? 8 : 0);
-    if (one_in(random, 2))
-        last &= ~0x80u;
-    put(bytes, last);
-}
-
-static void put_xop(struct random *random, struct bytes *bytes)
-{
-    put_prefixes(random, bytes, false);
-    put(bytes, 0x8f);
-    put(bytes, random_below(random, 8) << 5 | (8 + random_below(random, 3)));
-    put(bytes, random_below(random, 256));
-}
-
-/* A random encoding of CODE_SIZE bytes, of which an instruction may be the beginning. */
-static void random_encoding(struct random *random, uint8_t *code)
-{
-    struct bytes bytes = {code, 0};
-    random_fill(random, code, CODE_SIZE);
-    switch (random_below(random, 16)) {
-    case 0:
-    case 1:
-    case 2:
-    case 3:
-    case 4:
-    case 5:
-        put_legacy(random, &bytes);
-        break;
-    case 6:
-    case 7:
-    case 8:
-    case 9:
-        put_vex(random, &bytes);
-        break;
-    case 10:
-        put_xop(random, &bytes);
-        break;
-    default:
-        put_evex(random, &bytes);
-        break;
-    }
-    put(&bytes, random_below(random, 256));
-    /* Memory, not a register. */
-    while (code[bytes.length] >> 6 == 3)
-        code[bytes.length] = (uint8_t)random_next(random);
-}
-
-/* ---- addresses -------------------------------------------------------------------------------------------------- */
-
-struct target {
-    const ZydisDecodedInstruction *instruction;
-    const ZydisDecodedOperand *operand;
-    struct test_case *test;
-    uint64_t next;
-};
-
-static unsigned number_of(ZydisRegister reg)
-{
-    static const uint8_t by_encoding[16] = {
-        SEGUE_RAX, SEGUE_RCX, SEGUE_RDX, SEGUE_RBX, SEGUE_RSP, SEGUE_RBP, SEGUE_RSI, SEGUE_RDI,
-        SEGUE_R8,  SEGUE_R9,  SEGUE_R10, SEGUE_R11, SEGUE_R12, SEGUE_R13, SEGUE_R14, SEGUE_R15,
-    };
-    return by_encoding[ZydisRegisterGetId(reg)];
-}
-
-static bool patch_displacement(const struct target *target, uint64_t displacement)
-{
-    const ZydisDecodedInstruction *instruction = target->instruction;
-    if (instruction->raw.disp.size == 64) {
-        memcpy(target->test->bytes + instruction->raw.disp.offset, &displacement, 8);
-        return true;
-    }
-    if (instruction->raw.disp.size != 32 || (int64_t)displacement != (int32_t)displacement)
-        return false;
-    memcpy(target->test->bytes + instruction->raw.disp.offset, &displacement, 4);
-    return true;
-}
-
-/* One register is base and index. */
-static bool solve_twice(const struct target *target, uint64_t sum, bool narrow, uint64_t *reg)
-{
-    uint64_t factor = 1u + target->operand->mem.scale;
-    if (factor == 2) {
-        *reg = narrow ? (uint32_t)sum / 2 : sum / 2;
-        return !(sum & 1);
-    }
-    *reg = sum * generate_inverse(factor);
-    if (narrow)
-        *reg = (uint32_t)*reg;
-    return true;
-}
-
-static bool solve_without_base(const struct target *target, uint64_t address, bool narrow)
-{
-    const ZydisDecodedOperandMem *mem = &target->operand->mem;
-    uint64_t displacement = mem->disp.has_displacement ? (uint64_t)mem->disp.value : 0, low = mem->scale - 1u;
-    displacement = (displacement & ~low) | (address & low);
-    uint64_t product = address - displacement;
-    target->test->registers.general[number_of(mem->index)] = (narrow ? (uint32_t)product : product) / mem->scale;
-    return patch_displacement(target, displacement);
-}
-
-/* What the index adds to the address; XLAT's is a byte. */
-static uint64_t product_of(const struct target *target)
-{
-    const ZydisDecodedOperandMem *mem = &target->operand->mem;
-    const uint64_t *general = target->test->registers.general;
-    if (mem->index == ZYDIS_REGISTER_NONE || mem->type == ZYDIS_MEMOP_TYPE_VSIB)
-        return 0;
-    if (mem->index == ZYDIS_REGISTER_AL)
-        return (uint8_t)general[SEGUE_RAX];
-    return general[number_of(mem->index)] * mem->scale;
-}
-
-/* Sets registers, or a displacement, so that the operand's effective address becomes `address`. */
-static bool solve(const struct target *target, struct random *random, uint64_t address)
-{
-    const ZydisDecodedOperandMem *mem = &target->operand->mem;
-    uint64_t *general = target->test->registers.general;
-    /* The stack's address is as wide as the stack is. */
-    bool narrow = target->instruction->address_width == 32 && mem->base != ZYDIS_REGISTER_RSP;
-    uint64_t above = narrow ? random_next(random) << 32 : 0;
-    uint64_t displacement = mem->disp.has_displacement ? (uint64_t)mem->disp.value : 0;
-    bool has_index = mem->index != ZYDIS_REGISTER_NONE && mem->type != ZYDIS_MEMOP_TYPE_VSIB;
-    if (narrow && address >> 32)
-        return false;
-    if (mem->base == ZYDIS_REGISTER_RIP || mem->base == ZYDIS_REGISTER_EIP)
-        return patch_displacement(target, address - target->next);
-    if (mem->base == ZYDIS_REGISTER_NONE && has_index)
-        return solve_without_base(target, address, narrow);
-    if (mem->base == ZYDIS_REGISTER_NONE) {
-        if (narrow && target->instruction->raw.disp.size == 32) {
-            memcpy(target->test->bytes + target->instruction->raw.disp.offset, &address, 4);
-            return true;
-        }
-        return patch_displacement(target, address);
-    }
-    uint64_t *base = &general[number_of(mem->base)];
-    if (has_index && number_of(mem->index) == number_of(mem->base)) {
-        if (!solve_twice(target, address - displacement, narrow, base))
-            return false;
-    } else {
-        *base = address - displacement - product_of(target);
-    }
-    if (narrow)
-        *base = (uint32_t)*base + above;
-    return true;
-}
-
-/* Solves for a linear address. */
-static bool aim_at(const struct target *target, const struct generator *generator, struct random *random,
-                   uint64_t linear)
-{
-    switch (target->operand->mem.segment) {
-    case ZYDIS_REGISTER_FS:
-        return solve(target, random, linear - generator->fs_base);
-    case ZYDIS_REGISTER_GS: {
-        uint64_t address = (uint32_t)random_next(random) >> 1;
-        target->test->gs_base = linear - address;
-        /* A base is always an address. */
-        return (int64_t)(target->test->gs_base << 16) >> 16 == (int64_t)target->test->gs_base &&
-               solve(target, random, address);
-    }
-    default:
-        return solve(target, random, linear);
-    }
-}
-
-/* Where nothing can be: the null page, and both sides of the edges of what is canonical. */
-static uint64_t place_outside(struct random *random, unsigned size)
-{
-    uint64_t offset = random_below(random, 2 * size);
-    switch (random_below(random, 4)) {
-    case 0:
-        return random_below(random, AREA_PAGE - size);
-    case 1:
-        return 0x00007fffffffffff - offset;
-    case 2:
-        return 0xffff7fffffffffff - offset;
-    default:
-        return 0xffff800000000000 + offset;
-    }
-}
-
-/* One of this many operands goes where nothing can be. */
-#define OUTSIDE_ONE_IN 48
-
-/* A place for an operand: at page edges, across them (with its first byte, its last one, or half of it on the page),
- * misaligned, aligned. */
-static uint64_t choose_place(const struct generator *generator, struct random *random, unsigned size)
-{
-    const struct area *area = &generator->areas->area[random_below(random, (uint32_t)generator->areas->count)];
-    uint32_t pages = (uint32_t)(area->size / AREA_PAGE), page;
-    bool any = one_in(random, 16);
-    do
-        page = random_below(random, pages);
-    while (!any && (area->layout[page] == 'O' || area->layout[page] == 'H'));
-    uint64_t base = area->base + page * (uint64_t)AREA_PAGE, end = base + AREA_PAGE;
-    if (size == 0 || size > AREA_PAGE / 2)
-        size = 64;
-    if (one_in(random, OUTSIDE_ONE_IN))
-        return place_outside(random, size);
-    switch (random_below(random, 16)) {
-    case 0:
-    case 1:
-        return end - size;
-    case 2:
-        return page ? base - random_below(random, size) : base;
-    case 3:
-        return page + 1 < pages ? end - random_below(random, size) : base;
-    case 4:
-        return page ? base - size + 1 : base;
-    case 5:
-        return page + 1 < pages ? end - 1 : base;
-    case 6:
-        return page ? base - size / 2 : base;
-    case 7:
-    case 8:
-        return base + random_below(random, AREA_PAGE - size);
-    default:
-        return base + random_below(random, AREA_PAGE / 64) * 64;
-    }
-}
-
-/* ---- cases ------------------------------------------------------------------------------------------------------ */
 
 /* What leaves the slot for good, changes the segments that the host lives by, or is not a program's to execute, cannot.
  */
@@ -334,25 +45,6 @@ bool encodings_can_run(const struct segue_insn *insn)
     }
 }
 
-/* Aims every memory operand: strings have two. */
-static bool aim(struct target *target, const ZydisDecodedOperand *operands, const struct generator *generator,
-                struct random *random)
-{
-    bool any = false;
-    for (unsigned i = 0; i < target->instruction->operand_count; i++) {
-        if (operands[i].type != ZYDIS_OPERAND_TYPE_MEMORY || operands[i].mem.type == ZYDIS_MEMOP_TYPE_AGEN)
-            continue;
-        bool aimed = false;
-        target->operand = &operands[i];
-        for (unsigned k = 0; k < 16 && !aimed; k++)
-            aimed = aim_at(target, generator, random, choose_place(generator, random, operands[i].size / 8));
-        if (!aimed)
-            return false;
-        any = true;
-    }
-    return any;
-}
-
 /* ENTER's frames lie in the areas, and so does what it allocates. */
 static void place_frames(const struct generator *generator, struct random *random,
                          const ZydisDecodedInstruction *instruction, struct test_case *test)
@@ -361,7 +53,7 @@ static void place_frames(const struct generator *generator, struct random *rando
     memcpy(&allocated, test->bytes + instruction->raw.imm[0].offset, sizeof allocated);
     allocated %= AREA_PAGE;
     memcpy(test->bytes + instruction->raw.imm[0].offset, &allocated, sizeof allocated);
-    test->registers.general[SEGUE_RBP] = choose_place(generator, random, 64) + 64;
+    test->registers.general[SEGUE_RBP] = aim_choose_place(generator, random, 64) + 64;
 }
 
 static void plant_value(struct test_case *test, uint64_t value, unsigned size)
@@ -478,11 +170,11 @@ static bool aim_instruction(const struct generator *generator, struct random *ra
         return false;
     test->length = instruction.length;
     uint64_t next = oracle_slot_address(slot, instruction.length) + instruction.length;
-    struct target target = {.instruction = &instruction, .test = test, .next = next};
+    struct aim_target target = {.instruction = &instruction, .test = test, .next = next};
     /* Zydis knows no memory operand of CLZERO. */
     if (insn->memory_count && insn->memory[0].addressing == SEGUE_ADDRESSING_CACHE_LINE)
-        test->registers.general[SEGUE_RAX] = choose_place(generator, random, 64);
-    else if (insn->memory_count == 0 || !aim(&target, operands, generator, random))
+        test->registers.general[SEGUE_RAX] = aim_choose_place(generator, random, 64);
+    else if (insn->memory_count == 0 || !aim_operands(&target, operands, generator, random))
         return false;
     plant(random, insn, &instruction, next, test);
     if (orders_of(insn)->transfer.kind == INSN_TRANSFER_ENTER)
@@ -700,8 +392,8 @@ void encodings_case(const struct generator *generator, uint64_t number, size_t s
     struct segue_insn insn;
     do {
         *test = (struct test_case){0};
-        random_encoding(&random, test->bytes);
-    } while (!make_state(generator, &random, slot, images, CODE_SIZE, &insn, test));
+        bytes_random(&random, test->bytes);
+    } while (!make_state(generator, &random, slot, images, BYTES_OF_CODE, &insn, test));
     encodings_mnemonics[insn.mnemonic]++;
 }
 
