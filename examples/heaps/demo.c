@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "examples/console.h"
+#include "examples/console/console.h"
 #include "measure.h"
 #include "program.h"
 

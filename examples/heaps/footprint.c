@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "examples/console.h"
+#include "examples/console/console.h"
 
 #define KIB 1024u
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "blocks.h"
-#include "examples/console.h"
+#include "examples/console/console.h"
 #include "program.h"
 
 #define RUNS_LEAST 3u

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "examples/console.h"
+#include "examples/console/console.h"
 
 void output_append(struct output *output, const char *bytes, size_t size)
 {

@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include "examples/console.h"
+#include "examples/console/console.h"
 #include "heap.h"
 
 /* While marking, a weak reference that the mutator loads is kept. Once marking is finished, one to an unmarked object

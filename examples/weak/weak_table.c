@@ -18,7 +18,7 @@
 #include <string.h>
 
 #include "collector.h"
-#include "examples/console.h"
+#include "examples/console/console.h"
 #include "heap.h"
 
 /* Of the dead entries that opening pages keeps, stepping must keep at most this part. */

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "examples/console.h"
+#include "examples/console/console.h"
 #include "examples/heaps/program.h"
 
 /* workload.lua, from embed.sh. */

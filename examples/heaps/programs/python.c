@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "examples/console.h"
+#include "examples/console/console.h"
 #include "examples/heaps/program.h"
 #include "examples/heaps/watched.h"
 

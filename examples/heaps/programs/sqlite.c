@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "examples/console.h"
+#include "examples/console/console.h"
 #include "examples/heaps/program.h"
 
 /* What stands before each block: its size. Blocks stay aligned to sixteen bytes. */
