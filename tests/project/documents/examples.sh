@@ -43,6 +43,23 @@ END
 42, after stores to: cell 1 cell 3
 END
         ;;
+    my_decoder)
+        cat <<'END'
+ok 11
+skip
+ok 9
+skip
+END
+        ;;
+    patching)
+        cat <<'END'
+1: as in the file
+2: rewritten in memory
+listed: all that were rewritten
+undone: all
+3: as in the file again
+END
+        ;;
     own_handler)
         cat <<'END'
 42 in a closed page: 2 loads, 2 stores
@@ -91,6 +108,11 @@ END
 }
 
 run() {
+    if [ "$name" = my_decoder ]; then
+        rows=$(printf '%-64s\n' 6681bb9c2b00000403 0f0b | tr ' ' 0)
+        printf '%s\n' "$rows" | "$program" && printf '%s\n' "$rows" | "$program" --corrected
+        return
+    fi
     "$program" || return
     # The same without moves.
     [ "$name" != weak_reads ] || "$program" --still
@@ -100,7 +122,7 @@ output=$(run)
 status=$?
 # Times, and the vectors that this processor has.
 found=$(printf '%s\n' "$output" | grep -v '^time with the library over time by hand: [0-9]*\.[0-9]*$' |
-    grep -v '^\(16\|32\) bytes: ')
+    grep -v -e '^\(16\|32\) bytes: ' -e '^at 0x[0-9a-f]*: 64 became 65$')
 if [ "$status" -eq 0 ]; then
     passed=$((passed + 1))
 else
