@@ -16,7 +16,7 @@ static inline bool modules_can_be_searched(void)
 enum segue_status modules_read(void);
 void modules_free(void);
 
-/* The stack that a scan needs, the decoder and its callers included (measured by tests/patch/segment_stack.c). */
+/* The stack that a scan needs, with the decoder and its callers (tests/patch/segment/segment_stack.c measures it). */
 #define MODULES_SCAN_STACK 16384u
 
 /* Rewrites all trusted sites of the module that holds `address`, if the module is listed and this has not been done
