@@ -2,6 +2,7 @@
 """attach.py SEGUE SERVER STATIC: `segue watch --pid` of a threaded server that goes on answering: a hundred times, and
 whether anything of it is left; what is refused, and by which words."""
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -144,6 +145,33 @@ def attach_and_detach(folder):
     server.end()
 
 
+def kill_while_it_attaches(folder):
+    """Whatever the command does with the borrowed thread when it is killed, the thread goes home."""
+    server = Server(folder)
+    client = Client(server)
+    threads, chance = server.status("Threads"), random.Random(17)
+    for number in range(ROUNDS):
+        with subprocess.Popen(
+            [segue, "watch", "--pid", str(server.pid), "counter"], stderr=subprocess.DEVNULL
+        ) as command:
+            time.sleep(chance.uniform(0, 0.06))
+            command.kill()
+        for _ in range(100):
+            if server.process.poll() is not None or server.status("Threads") == threads:
+                break
+            time.sleep(0.01)
+        if server.process.poll() is not None or client.wrong:
+            check(f"the server, after kill {number}", (None, 0), (server.process.poll(), client.wrong))
+            break
+    answers = client.answers
+    time.sleep(0.5)
+    check("it answers after kills", True, client.answers > answers)
+    if server.process.poll() is None:
+        check("a watch after kills", 0, server.watch("--limit=20", "--write", "counter").returncode)
+    client.end()
+    server.end()
+
+
 def refuse(what, words, watch):
     check(f"{what}: refused", 1, watch.returncode)
     check(f"{what}: said", True, words in watch.stderr or watch.stderr)
@@ -179,6 +207,8 @@ def refusals(folder):
 
 with tempfile.TemporaryDirectory() as work:
     attach_and_detach(work)
+    with tempfile.TemporaryDirectory() as other:
+        kill_while_it_attaches(other)
     refusals(work)
 print("failed:" if failures else "passed", *failures)
 sys.exit(bool(failures))

@@ -27,12 +27,19 @@
 #define ROUNDS 500u
 #define PAUSE 10000000
 /* What the functions need of the stack, and what is left alone below its pointer. */
-#define STACK_NEEDED (UINT64_C(96) << 10)
+#define STACK_NEEDED ((UINT64_C(104) << 10) + BORROW_STATE)
 #define RED_ZONE UINT64_C(128)
 #define FLAGS_CLEARED UINT64_C(0x40500)
 /* What the kernel shows of calls that begin again (include/linux/errno.h). */
+#define RESTART_SYS 512
+#define RESTART_NO_INTERRUPT 513
+#define RESTART_NO_HANDLER 514
 #define RESTART_WITH_BLOCK 516
 #define EVENT_STOP (SIGTRAP | PTRACE_EVENT_STOP << 8)
+#define CALL_STOP (SIGTRAP | 0x80)
+/* Linux 6.4 (include/uapi/linux/ptrace.h). */
+#define SET_DISPATCH 0x4210
+#define GET_DISPATCH 0x4211
 
 /* ---- where a thread can be borrowed ---- */
 
@@ -211,24 +218,98 @@ static void let_go(const struct borrowed *borrowed)
     trace(PTRACE_DETACH, borrowed, 0, NULL);
 }
 
-static bool stop(struct borrowed *borrowed)
+/* The signal that a stop is for; 0 if it is for another reason. */
+static uint64_t signal_of(int status)
+{
+    return status >> 16 || WSTOPSIG(status) == CALL_STOP ? 0 : (uint64_t)WSTOPSIG(status);
+}
+
+static bool wait_for_event(const struct borrowed *borrowed)
 {
     int status;
-    if (trace(PTRACE_SEIZE, borrowed, 0, NULL) != 0)
+    if (!wait_for(borrowed, &status))
         return false;
-    if (trace(PTRACE_INTERRUPT, borrowed, 0, NULL) != 0 || !wait_for(borrowed, &status))
-        return false;
-    while (status >> 8 != EVENT_STOP) {
+    while (status >> 8 != EVENT_STOP)
         /* A signal that came first. */
-        const uint64_t number = (uint64_t)WSTOPSIG(status);
-        if (trace(PTRACE_CONT, borrowed, 0, (void *)(uintptr_t)(status >> 16 ? 0 : number)) != 0 ||
-            !wait_for(borrowed, &status))
+        if (trace(PTRACE_CONT, borrowed, 0, (void *)(uintptr_t)signal_of(status)) != 0 || !wait_for(borrowed, &status))
             return false;
-    }
+    return true;
+}
+
+static bool stop(struct borrowed *borrowed)
+{
+    /* A stop at a system call must not become a SIGTRAP if this command is killed meanwhile. */
+    if (trace(PTRACE_SEIZE, borrowed, 0, (void *)(uintptr_t)PTRACE_O_TRACESYSGOOD) != 0)
+        return false;
+    if (trace(PTRACE_INTERRUPT, borrowed, 0, NULL) != 0 || !wait_for_event(borrowed))
+        return false;
     if (trace(PTRACE_GETREGS, borrowed, 0, &borrowed->regs) == 0)
         return true;
     let_go(borrowed);
     return false;
+}
+
+/* Whether a signal waits that the thread's own mask lets through: a handler then decides what becomes of the call. */
+static bool has_signal(const struct borrowed *borrowed)
+{
+    char path[64], line[256];
+    uint64_t bits, pending = 0;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/status", (int)borrowed->process, (int)borrowed->thread);
+    FILE *from = fopen(path, "re");
+    while (from && fgets(line, sizeof line, from))
+        if (sscanf(line, "SigPnd: %" SCNx64, &bits) == 1 || sscanf(line, "ShdPnd: %" SCNx64, &bits) == 1)
+            pending |= bits;
+    if (from)
+        fclose(from);
+    return pending & ~borrowed->mask;
+}
+
+/* A call that was interrupted begins again, or ends with EINTR. */
+static void finish_call(struct user_regs_struct *regs, bool is_interrupted)
+{
+    regs->rax = is_interrupted ? (uint64_t)-EINTR : regs->orig_rax;
+    regs->rip -= is_interrupted ? 0 : 2;
+    regs->orig_rax = UINT64_MAX;
+}
+
+/* Builds the way back on the thread's stack and sets the thread to its beginning: from now on it goes home by itself
+ * when it is let go. Without such code in its C library it does not (struct frame is empty then). */
+static bool prepare(struct borrowed *borrowed)
+{
+    struct frame *frame = &borrowed->frame;
+    struct user_regs_struct regs = borrowed->regs;
+    if (!frame->restorer)
+        return true;
+    if ((int64_t)regs.orig_rax >= 0) {
+        const int64_t result = -(int64_t)regs.rax;
+        if (result == RESTART_SYS || result == RESTART_NO_INTERRUPT)
+            finish_call(&regs, false);
+        else if (result == RESTART_NO_HANDLER || result == RESTART_WITH_BLOCK || result == EINTR)
+            finish_call(&regs, has_signal(borrowed));
+    }
+    void *memory = frame_make(frame, &regs, borrowed->mask, borrowed->state, borrowed->state_size, regs.rsp - RED_ZONE);
+    bool is_made = memory && borrow_write(borrowed, frame->link, memory, frame->size);
+    free(memory);
+    regs = borrowed->regs;
+    regs.eflags &= ~FLAGS_CLEARED;
+    frame_park(frame, &regs);
+    return is_made && trace(PTRACE_SETREGS, borrowed, 0, &regs) == 0;
+}
+
+/* Where an earlier watch has left system calls caught: a SIGSYS that this command has waited for and does not deliver,
+ * because it is killed, would be lost, and with it the call: rt_sigreturn too. */
+static void set_dispatch(const struct borrowed *borrowed, const uint64_t *dispatch)
+{
+    if (borrowed->dispatch[0])
+        trace((enum __ptrace_request)SET_DISPATCH, borrowed, sizeof borrowed->dispatch, dispatch);
+}
+
+static void stop_dispatch(struct borrowed *borrowed)
+{
+    static const uint64_t off[sizeof borrowed->dispatch / sizeof *borrowed->dispatch];
+    memset(borrowed->dispatch, 0, sizeof borrowed->dispatch);
+    if (trace((enum __ptrace_request)GET_DISPATCH, borrowed, sizeof borrowed->dispatch, borrowed->dispatch) == 0)
+        set_dispatch(borrowed, off);
 }
 
 /* What the thread's state is besides its general registers. */
@@ -239,6 +320,9 @@ static bool save(struct borrowed *borrowed)
         trace(PTRACE_GETSIGMASK, borrowed, sizeof borrowed->mask, &borrowed->mask) != 0)
         return false;
     borrowed->state_size = state.iov_len;
+    stop_dispatch(borrowed);
+    if (!prepare(borrowed))
+        return false;
     /* Faults may be raised, and the C library's own signals. */
     const int open[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, 32, 33, 34};
     uint64_t mask = UINT64_MAX;
@@ -283,6 +367,8 @@ bool borrow_begin(struct borrowed *borrowed, struct code *code)
     static const struct timespec pause = {.tv_nsec = PAUSE};
     static pid_t threads[THREADS_MOST];
     borrowed->process = code->process;
+    if (!frame_find(&borrowed->frame, code->process))
+        borrowed->frame = (struct frame){.store = 0};
     if (dwfl_linux_proc_attach(code->dwfl, code->process, true) != 0) {
         complain(VERB, "process %d cannot be looked at: %s", (int)code->process, dwfl_errmsg(-1));
         return false;
@@ -325,54 +411,65 @@ bool borrow_write(const struct borrowed *borrowed, uint64_t address, const void 
     return process_vm_writev(borrowed->process, &local, 1, &remote, 1, 0) == (ssize_t)size;
 }
 
-/* It returns to address 0, where it faults, and the fault is never delivered. */
+/* Without a frame it returns to address 0, where it faults, and the fault is never delivered. */
+static bool enter(const struct borrowed *borrowed, struct user_regs_struct *regs, const char *text)
+{
+    static const uint64_t return_address;
+    const struct frame *frame = &borrowed->frame;
+    const size_t length = text ? strlen(text) + 1 : 0;
+    if (frame->restorer) {
+        const uint64_t link[] = {frame->store, 0, frame->restorer};
+        if (text)
+            regs->rdi = frame->text;
+        frame_call(frame, regs);
+        return length <= FRAME_TEXT && (!text || borrow_write(borrowed, frame->text, text, length)) &&
+               borrow_write(borrowed, frame->link, link, sizeof link);
+    }
+    regs->rsp -= RED_ZONE + length;
+    if (text)
+        regs->rdi = regs->rsp;
+    const bool is_written = !text || borrow_write(borrowed, regs->rsp, text, length);
+    regs->rsp = (regs->rsp & ~UINT64_C(63)) - sizeof return_address;
+    return is_written && borrow_write(borrowed, regs->rsp, &return_address, sizeof return_address);
+}
+
+/* Stopped as at first: it leaves the system call that it has entered, and the kernel does nothing for it. */
+static bool come_back(const struct borrowed *borrowed, struct user_regs_struct *regs)
+{
+    frame_park(&borrowed->frame, regs);
+    return trace(PTRACE_SETREGS, borrowed, 0, regs) == 0 && trace(PTRACE_INTERRUPT, borrowed, 0, NULL) == 0 &&
+           trace(PTRACE_CONT, borrowed, 0, NULL) == 0 && wait_for_event(borrowed);
+}
+
 bool borrow_call(struct borrowed *borrowed, uint64_t function, const char *text, uint64_t first, uint64_t second,
                  uint64_t *result)
 {
-    static const uint64_t return_address;
+    const struct frame *frame = &borrowed->frame;
     struct user_regs_struct regs = borrowed->regs;
-    uint64_t stack = regs.rsp - RED_ZONE;
     int status = 0;
-    if (text) {
-        stack -= strlen(text) + 1;
-        first = stack;
-    }
-    regs.rsp = (stack & ~UINT64_C(63)) - sizeof return_address;
     regs.rip = function;
     regs.rdi = first;
     regs.rsi = second;
     regs.rax = 0;
     regs.orig_rax = UINT64_MAX;
     regs.eflags &= ~FLAGS_CLEARED;
-    bool goes = (!text || borrow_write(borrowed, first, text, strlen(text) + 1)) &&
-                borrow_write(borrowed, regs.rsp, &return_address, sizeof return_address) &&
-                trace(PTRACE_SETREGS, borrowed, 0, &regs) == 0;
-    for (uint64_t number = 0; goes;) {
-        goes = trace(PTRACE_CONT, borrowed, 0, (void *)(uintptr_t)number) == 0 && wait_for(borrowed, &status) &&
-               trace(PTRACE_GETREGS, borrowed, 0, &regs) == 0;
-        number = status >> 16 ? 0 : (uint64_t)WSTOPSIG(status);
-        if (goes && number == SIGSEGV && regs.rip == return_address) {
+    bool goes = enter(borrowed, &regs, text) && trace(PTRACE_SETREGS, borrowed, 0, &regs) == 0;
+    for (uint64_t number = 0; goes; number = signal_of(status)) {
+        goes = trace(frame->restorer ? PTRACE_SYSCALL : PTRACE_CONT, borrowed, 0, (void *)(uintptr_t)number) == 0 &&
+               wait_for(borrowed, &status) && trace(PTRACE_GETREGS, borrowed, 0, &regs) == 0;
+        if (goes && !frame->restorer && signal_of(status) == SIGSEGV && regs.rip == 0) {
             *result = regs.rax;
             return true;
+        }
+        /* At the call; or at the SIGSYS instead of it, where an earlier watch has left system calls caught. */
+        if (goes && frame->restorer && frame_is_back(frame, &regs)) {
+            goes = borrow_read(borrowed, frame->result, result, sizeof *result) && come_back(borrowed, &regs);
+            if (goes)
+                return true;
         }
     }
     complain(VERB, "process %d has ended meanwhile", (int)borrowed->process);
     return false;
-}
-
-/* Whether a signal waits that the thread's own mask lets through: a handler then decides what becomes of the call. */
-static bool has_signal(const struct borrowed *borrowed)
-{
-    char path[64], line[256];
-    uint64_t bits, pending = 0;
-    snprintf(path, sizeof path, "/proc/%d/task/%d/status", (int)borrowed->process, (int)borrowed->thread);
-    FILE *from = fopen(path, "re");
-    while (from && fgets(line, sizeof line, from))
-        if (sscanf(line, "SigPnd: %" SCNx64, &bits) == 1 || sscanf(line, "ShdPnd: %" SCNx64, &bits) == 1)
-            pending |= bits;
-    if (from)
-        fclose(from);
-    return pending & ~borrowed->mask;
 }
 
 void borrow_end(struct borrowed *borrowed)
@@ -380,14 +477,12 @@ void borrow_end(struct borrowed *borrowed)
     struct user_regs_struct regs = borrowed->regs;
     struct iovec state = {borrowed->state, borrowed->state_size};
     const int64_t result = (int64_t)regs.rax;
-    if ((int64_t)regs.orig_rax >= 0 && (result == -EINTR || result == -RESTART_WITH_BLOCK)) {
-        const bool is_interrupted = has_signal(borrowed);
-        regs.rax = is_interrupted ? (uint64_t)-EINTR : regs.orig_rax;
-        regs.rip -= is_interrupted ? 0 : 2;
-        regs.orig_rax = UINT64_MAX;
-    }
+    if ((int64_t)regs.orig_rax >= 0 && (result == -EINTR || result == -RESTART_WITH_BLOCK))
+        finish_call(&regs, has_signal(borrowed));
+    set_dispatch(borrowed, borrowed->dispatch);
+    /* The registers last: until then it goes home by the frame if this command is killed. */
     trace(PTRACE_SETREGSET, borrowed, NT_X86_XSTATE, &state);
-    trace(PTRACE_SETREGS, borrowed, 0, &regs);
     trace(PTRACE_SETSIGMASK, borrowed, sizeof borrowed->mask, &borrowed->mask);
+    trace(PTRACE_SETREGS, borrowed, 0, &regs);
     let_go(borrowed);
 }

@@ -3,12 +3,15 @@
  *
  * The functions load a library and make a thread: they take locks of the loader and of the allocator. So a thread is
  * borrowed only where it holds none of these: while it waits in a system call that the program has called by its
- * name, or while it is in code of the program's own. */
+ * name, or while it is in code of the program's own.
+ *
+ * If this command is killed meanwhile, the thread goes home by itself when the function returns (frame.h). */
 #ifndef SEGUE_TOOLS_WATCH_BORROW_H
 #define SEGUE_TOOLS_WATCH_BORROW_H
 
 #include <sys/user.h>
 
+#include "frame.h"
 #include "tools/watch/names/code.h"
 
 /* At most, of the kernel's XSAVE area: AMX has 8 KiB. */
@@ -18,6 +21,9 @@ struct borrowed {
     pid_t process, thread;
     struct user_regs_struct regs;
     uint64_t mask;
+    /* Syscall user dispatch: mode, selector, range. */
+    uint64_t dispatch[4];
+    struct frame frame;
     size_t state_size;
     _Alignas(64) unsigned char state[BORROW_STATE];
 };
