@@ -73,14 +73,24 @@ static SEGUE_HOT_POLICY bool is_plain(const struct system_call *call)
     return true;
 }
 
-/* A filter that kills would kill the process for the calls that a detour's making takes. */
-static void pass(const struct system_call *call, size_t room)
+/* Of this thread, so far. */
+static uint64_t count_suspensions(void)
+{
+    return __atomic_load_n(&thread_self.suspensions, __ATOMIC_RELAXED);
+}
+
+/* `suspensions`: their count before the call was looked at. A filter that kills would kill the process for the calls
+ * that a detour's making takes. */
+static void pass(const struct system_call *call, size_t room, uint64_t suspensions)
 {
     if (calls_sets_filter(call))
         detours_end();
     if (!__atomic_load_n(&has_ended, __ATOMIC_RELAXED))
         detours_note(call, room);
     calls_pass(call);
+    /* A region may have begun meanwhile. */
+    if (count_suspensions() != suspensions)
+        calls_leave_gate(call->native);
 }
 
 /* ---- preparation ---- */
@@ -198,15 +208,17 @@ bool syscalls_take_signal(struct native_frame native)
 
 bool syscalls_take(struct system_call *call, size_t room)
 {
+    const uint64_t suspensions = count_suspensions();
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (__atomic_load_n(&has_ended, __ATOMIC_RELAXED))
         calls_disarm();
     if (room < CALLS_STACK && calls_leads_mask(call)) {
-        pass(call, room);
+        pass(call, room, suspensions);
         return true;
     }
     if (region_count() == 0) {
         if (!calls_serve_own(call))
-            pass(call, room);
+            pass(call, room, suspensions);
         return true;
     }
     bool is_known = calls_is_known(call, NULL);
@@ -218,7 +230,7 @@ bool syscalls_take(struct system_call *call, size_t room)
     for (int i = 0; i < CALL_ARGUMENTS; i++)
         if ((pointers >> i & 1) && space_has_region(call->arguments[i], 1))
             calls_report_refused(call);
-    pass(call, room);
+    pass(call, room, suspensions);
     return true;
 }
 
