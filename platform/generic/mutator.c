@@ -78,6 +78,19 @@ enum segue_status segue_frame_plan(const struct segue_frame *frame, const struct
     return SEGUE_UNSUPPORTED;
 }
 
+enum segue_status segue_frame_plan_in(const struct segue_frame *frame, const struct segue_window *windows,
+                                      size_t window_count, void *memory, size_t size, const struct segue_plan **plan)
+{
+    (void)windows;
+    (void)window_count;
+    (void)memory;
+    (void)size;
+    if (!plan)
+        return SEGUE_INVALID;
+    *plan = NULL;
+    return frame ? SEGUE_UNSUPPORTED : SEGUE_INVALID;
+}
+
 enum segue_status segue_frame_step(struct segue_frame *frame, const struct segue_plan *plan)
 {
     return frame && plan ? SEGUE_UNSUPPORTED : SEGUE_INVALID;

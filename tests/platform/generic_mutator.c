@@ -37,6 +37,10 @@ static void no_fault_can_be_decoded(void)
     EXPECT(segue_frame_plan(&frame, NULL, 0, &plan) == SEGUE_UNSUPPORTED && plan.refusal);
     EXPECT(segue_frame_plan(&frame, NULL, 0, NULL) == SEGUE_INVALID);
     EXPECT(segue_frame_plan(NULL, NULL, 0, &plan) == SEGUE_INVALID);
+    const struct segue_plan *in_memory = &plan;
+    EXPECT(segue_frame_plan_in(&frame, NULL, 0, &plan, sizeof plan, &in_memory) == SEGUE_UNSUPPORTED && !in_memory);
+    EXPECT(segue_frame_plan_in(&frame, NULL, 0, &plan, sizeof plan, NULL) == SEGUE_INVALID);
+    EXPECT(segue_frame_plan_in(NULL, NULL, 0, &plan, sizeof plan, &in_memory) == SEGUE_INVALID);
     EXPECT(segue_frame_step(&frame, &plan) == SEGUE_UNSUPPORTED);
     EXPECT(segue_frame_step(&frame, NULL) == SEGUE_INVALID);
     EXPECT(memcmp(&frame, &untouched, sizeof frame) == 0);

@@ -138,6 +138,27 @@ static void wide_gather_is_stepped(void **state)
         assert_int_equal(lanes[i], 7 * i);
 }
 
+/* Each refusal of segue_frame_plan_in. */
+static void memory_for_a_plan_is_checked(void **state)
+{
+    static _Alignas(64) char memory[SEGUE_PLAN_SIZE_MOST];
+    struct segue_frame frame = {.regs = {.rip = (uint64_t)(uintptr_t) "\x90"}};
+    const struct segue_plan *plan = (const struct segue_plan *)(void *)memory;
+    (void)state;
+    install();
+    assert_int_equal(segue_frame_plan_in(&frame, NULL, 0, memory, sizeof memory, NULL), SEGUE_INVALID);
+    assert_int_equal(segue_frame_plan_in(NULL, NULL, 0, memory, sizeof memory, &plan), SEGUE_INVALID);
+    assert_null(plan);
+    assert_int_equal(segue_frame_plan_in(&frame, NULL, 0, memory, SEGUE_PLAN_SIZE - 1, &plan), SEGUE_INVALID);
+    assert_int_equal(segue_frame_plan_in(&frame, NULL, 0, memory + 8, SEGUE_PLAN_SIZE, &plan), SEGUE_INVALID);
+    assert_int_equal(segue_frame_plan_in(&frame, NULL, 0, NULL, sizeof memory, &plan), SEGUE_INVALID);
+    assert_null(plan);
+    plan = (const struct segue_plan *)(void *)memory;
+    frame.regs.rip = 0;
+    assert_int_equal(segue_frame_plan_in(&frame, NULL, 0, memory, sizeof memory, &plan), SEGUE_FAULT);
+    assert_null(plan);
+}
+
 /* What cannot be stepped is refused before anything has happened; MPS then scans the segment. */
 static void what_cannot_be_stepped_is_refused(void **state)
 {
@@ -276,6 +297,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accesses_are_stepped_and_the_segment_stays_protected),
         cmocka_unit_test(wide_gather_is_stepped),
+        cmocka_unit_test(memory_for_a_plan_is_checked),
         cmocka_unit_test(what_cannot_be_stepped_is_refused),
         cmocka_unit_test(other_faults_go_to_the_handler_before),
         cmocka_unit_test(roots_of_a_suspended_thread_are_found),

@@ -22,7 +22,7 @@ runs() {
     x86_64-windows) wine_begin "$work/wine" ;;
     x86-windows)
         if [ -n "${WINE32:-}" ]; then
-            export HOME=/root WINEPREFIX=/root/wine WINEDEBUG=-all DISPLAY=
+            export HOME=/ WINEPREFIX=/wine WINEDEBUG=-all DISPLAY=
             export WINEDLLOVERRIDES='mscoree,mshtml=;winedbg.exe=d'
             "$here/wine32.sh" run "$WINE32" "$root" wineboot --init >"$work/wine32.log" 2>&1
         else

@@ -122,4 +122,4 @@ for source in sys.argv[4:]:
             failed += 1
             print(f"FAILED: {source}: {late}")
 print(f"{accesses} accesses, {left_out} left out; {passed} passed, {failed} failed")
-sys.exit(failed != 0 or left_out > passed)
+sys.exit(failed != 0 or accesses == 0 or left_out > passed)
