@@ -73,10 +73,10 @@ static SEGUE_HOT_POLICY bool is_plain(const struct system_call *call)
     return true;
 }
 
-/* Of this thread, so far. */
+/* Of this thread, so far: only a handler on this thread changes it. */
 static uint64_t count_suspensions(void)
 {
-    return __atomic_load_n(&thread_self.suspensions, __ATOMIC_RELAXED);
+    return *(const volatile uint64_t *)&thread_self.suspensions;
 }
 
 /* `suspensions`: their count before the call was looked at. A filter that kills would kill the process for the calls
