@@ -58,6 +58,10 @@ AT(image_after, ORACLE_IMAGE_AFTER);
 AT(image_host, ORACLE_IMAGE_HOST);
 AT(features, ORACLE_FEATURES);
 
+/* x87, SSE, AVX, opmask and the upper halves of ZMM. What is behind them is no data: rights to memory by protection
+ * keys, which would close the oracle's own pages. */
+#define DATA_COMPONENTS 0xe7u
+
 extern struct oracle_context oracle_context;
 struct oracle_context oracle_context;
 void oracle_enter(void);
@@ -150,7 +154,7 @@ static bool prepare(struct random *random)
     if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || !(ecx & bit_OSXSAVE))
         return false;
     __asm__("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
-    oracle_context.features = eax & system_components();
+    oracle_context.features = eax & system_components() & DATA_COMPONENTS;
     image_size = (uint32_t)segue_xstate_size(0);
     if (image_size > IMAGE_SIZE)
         return false;
