@@ -247,7 +247,8 @@ static enum segue_status begin_values(struct values *values, const struct segue_
     if (plan->engine == SEGUE_ENGINE_NONE || !plan_is_in_place(plan))
         return SEGUE_INVALID;
     plan_copy(&values->plan, plan);
-    values->device = (struct values_device){.window = NULL};
+    values->device.window = NULL;
+    values->device.has_read = values->device.has_written = false;
     cut_string(&values->plan);
     return make_copies(values) ? SEGUE_OK : SEGUE_UNSUPPORTED;
 }

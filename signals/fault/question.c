@@ -160,12 +160,21 @@ static bool is_asked_about(const struct footprint *footprint)
     return false;
 }
 
-/* Policies see a copy of the registers and state, and may change only the copy. */
+static bool shows_state(const struct footprint *footprint)
+{
+    for (size_t i = 0; i < footprint->count; i++)
+        if (footprint->regions[i]->policy && !region_is_watched(footprint->regions[i]))
+            return true;
+    return false;
+}
+
+/* Policies see a copy of the registers and state, and may change only the copy. The state is some kilobytes. */
 static void copy_thread(struct questions *questions, const struct service *service)
 {
     questions->regs = service->frame.public.regs;
     questions->xstate = service->frame.public.xstate;
-    if (!service->frame.public.xstate.area || service->frame.public.xstate.size > QUESTION_STATE)
+    if (!service->frame.public.xstate.area || service->frame.public.xstate.size > QUESTION_STATE ||
+        !shows_state(&service->footprint))
         return;
     memcpy(questions->state, service->frame.public.xstate.area, service->frame.public.xstate.size);
     questions->xstate.area = questions->state;

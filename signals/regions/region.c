@@ -110,6 +110,12 @@ static struct hot_slot *slot_of(const struct region *region)
     return region->flags & SEGUE_REGION_HOT ? region->hot.slot : NULL;
 }
 
+bool region_is_watched(const struct region *region)
+{
+    const struct hot_slot *slot = slot_of(region);
+    return slot && slot->watched;
+}
+
 /* After the grace period, with the lock held. */
 static void finish(struct removal *removal)
 {

@@ -30,6 +30,9 @@ static inline bool region_changes(const struct region *region)
 /* segue_region_add; the region's hot policy is asked as struct body_request says of `watched`. */
 enum segue_status region_add_watched(const struct segue_region *region, int64_t watched);
 
+/* Whether it is such a one. Its policies are the library's own: they neither look at vector state nor change it. */
+bool region_is_watched(const struct region *region);
+
 /* The number of regions removed so far. Async-signal-safe. */
 uint64_t region_removals(void);
 

@@ -9,6 +9,7 @@
 #include "tools/support/json/json_write.h"
 #include "tools/support/message.h"
 #include "tools/support/quote.h"
+#include "tools/watch/text.h"
 
 #define VERB "watch"
 /* Powers of two. */
@@ -40,6 +41,7 @@ struct report {
     uint64_t begun, reported;
     /* Of the first write that failed, or 0. */
     int error;
+    struct text line;
     struct site sites[SITES];
     struct thread threads[THREADS];
 };
@@ -170,33 +172,57 @@ struct access {
     const struct place *place;
     /* "counter", or "table+8". */
     char name[300];
-    double seconds;
+    /* Nanoseconds since the first one. Another thread's may have been before that. */
+    int64_t time;
     char before[VALUE_TEXT], after[VALUE_TEXT];
     const char *maker;
     char call[64];
 };
 
-static void print_line(FILE *to, const struct access *access)
+static void add_values(struct text *line, const struct access *access)
 {
-    const struct segue_watch_record *record = access->record;
-    fprintf(to, "%11.6f %s/%" PRIu64 " %s: %s: %s %s (%" PRIu64 " byte%s)", access->seconds, access->thread->shown,
-            record->thread, access->place->where, access->maker, verb_of(record->direction), access->name, record->size,
-            record->size == 1 ? "" : "s");
-    if (!record->has_values)
-        fputc('\n', to);
-    else if (record->direction & SEGUE_WRITE)
-        fprintf(to, ": %s -> %s\n", access->before, access->after);
-    else
-        fprintf(to, ": %s\n", access->before);
+    text_add(line, ": ");
+    text_add(line, access->before);
+    if (access->record->direction & SEGUE_WRITE) {
+        text_add(line, " -> ");
+        text_add(line, access->after);
+    }
 }
 
-static void print_json(FILE *to, const struct access *access)
+static void print_line(struct report *report, const struct access *access)
+{
+    const struct segue_watch_record *record = access->record;
+    struct text *line = &report->line;
+    line->length = 0;
+    text_add_seconds(line, access->time);
+    text_add(line, " ");
+    text_add(line, access->thread->shown);
+    text_add(line, "/");
+    text_add_decimal(line, record->thread);
+    text_add(line, " ");
+    text_add(line, access->place->where);
+    text_add(line, ": ");
+    text_add(line, access->maker);
+    text_add(line, ": ");
+    text_add(line, verb_of(record->direction));
+    text_add(line, " ");
+    text_add(line, access->name);
+    text_add(line, " (");
+    text_add_decimal(line, record->size);
+    text_add(line, record->size == 1 ? " byte)" : " bytes)");
+    if (record->has_values)
+        add_values(line, access);
+    text_add(line, "\n");
+    fwrite(line->bytes, 1, line->length, report->to);
+}
+
+static void print_json(struct report *report, const struct access *access)
 {
     const struct segue_watch_record *record = access->record;
     const struct place *place = access->place;
-    struct json_writer json = {.to = to};
+    struct json_writer json = {.to = report->to};
     json_open(&json, NULL, '{');
-    json_decimal(&json, "time", access->seconds);
+    json_decimal(&json, "time", (double)access->time / 1e9);
     json_number(&json, "process", record->process);
     json_number(&json, "thread", (int64_t)record->thread);
     json_text(&json, "thread_name", access->thread->name);
@@ -218,13 +244,14 @@ static void print_json(FILE *to, const struct access *access)
     if (record->has_values && (record->direction & SEGUE_WRITE))
         json_text(&json, "new", access->after);
     json_close(&json, '}');
-    fputc('\n', to);
+    fputc('\n', report->to);
 }
 
 static void name_access(const struct target *target, uint64_t address, char *name, size_t size)
 {
-    if (address == target->address)
-        snprintf(name, size, "%s", target->name);
+    const size_t length = strlen(target->name);
+    if (address == target->address && length < size)
+        memcpy(name, target->name, length + 1);
     else
         snprintf(name, size, "%s+%" PRIu64, target->name, address - target->address);
 }
@@ -238,7 +265,8 @@ static void note_error(struct report *report)
 bool report_access(struct report *report, const struct segue_watch_record *record)
 {
     const struct options *options = report->options;
-    struct access access = {.record = record};
+    struct access access;
+    access.record = record;
     if (record->process != (uint32_t)report->program->process && !options->follows)
         return true;
     access.target = &report->targets[report->target_of[record->id]];
@@ -253,14 +281,14 @@ bool report_access(struct report *report, const struct segue_watch_record *recor
         return true;
     if (!report->begun)
         report->begun = record->time;
-    access.seconds = (double)(record->time - report->begun) / 1e9;
+    access.time = (int64_t)(record->time - report->begun);
     access.maker = maker_of(record, access.place, access.call);
     name_access(access.target, record->address, access.name, sizeof access.name);
     const uint64_t offset = record->address - access.target->address;
     value_print(access.before, access.target, offset, record->size, record->before);
     value_print(access.after, access.target, offset, record->size, record->after);
     errno = 0;
-    (options->is_json ? print_json : print_line)(report->to, &access);
+    (options->is_json ? print_json : print_line)(report, &access);
     if (ferror(report->to)) {
         note_error(report);
         return false;
@@ -339,6 +367,7 @@ bool report_end(struct report *report)
         free(place->file);
         free(place->instruction);
     }
+    free(report->line.bytes);
     free(report);
     return error == 0;
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text.h"
+
 static uint64_t word_of(const unsigned char *bytes, uint64_t size)
 {
     uint64_t word = 0;
@@ -34,7 +36,7 @@ static void print_bytes(char text[VALUE_TEXT], uint64_t size, const unsigned cha
 {
     size_t length = 0;
     if (is_number(size)) {
-        snprintf(text, VALUE_TEXT, "%#" PRIx64, word_of(bytes, size));
+        text_hexadecimal(text, word_of(bytes, size));
         return;
     }
     text[0] = 0;
@@ -58,10 +60,10 @@ void value_print(char text[VALUE_TEXT], const struct target *target, uint64_t of
     (void)offset;
     switch (kind_of(target, size)) {
     case VALUE_SIGNED:
-        snprintf(text, VALUE_TEXT, "%" PRId64, signed_of(bytes, size));
+        text_signed(text, signed_of(bytes, size));
         break;
     case VALUE_UNSIGNED:
-        snprintf(text, VALUE_TEXT, "%" PRIu64, word_of(bytes, size));
+        text_unsigned(text, word_of(bytes, size));
         break;
     case VALUE_FLOAT: {
         float single;

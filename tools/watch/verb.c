@@ -79,7 +79,7 @@ static void pass_over_killed(struct watch_queue *queue, struct stuck *stuck)
 /* Until the program has ended, or is watched no more, and all is taken. */
 static void report_all(struct program *program, struct report *report)
 {
-    static const struct timespec moment = {.tv_nsec = 500000};
+    static const struct timespec moment = {.tv_nsec = 1000000};
     struct watch_queue *queue = &program->shared->queue;
     struct segue_watch_record record;
     struct stuck stuck = {.times = 0};
