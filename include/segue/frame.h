@@ -33,16 +33,16 @@ struct segue_frame {
      * address of the access that is not canonical, found by decoding the instruction. If the
      * instruction has no such access, only the signal and the code. */
     struct segue_fault fault;
-    /* POSIX: siginfo_t * and ucontext_t *. Elsewhere the library's own. */
+    /* Linux: siginfo_t * and ucontext_t *. Elsewhere the library's own. */
     void *native[2];
-    uint64_t private_[8];
+    uint64_t private_[20];
 };
 
-/* On systems that keep vector state in several parts: gathers it into `area`, which is 64-byte
- * aligned and has segue_xstate_size(0) bytes; segue_frame_write scatters it again. On other systems
- * (Linux) it does nothing, because xstate is a view of the frame. Returns SEGUE_OK; SEGUE_INVALID
- * for NULL or an area that is not aligned; SEGUE_TOO_SMALL for an area smaller than the frame's
- * state. MT-Safe, AS-Safe. */
+/* On systems that keep vector state in several parts (Windows, macOS, FreeBSD): gathers it into
+ * `area`, which is 64-byte aligned and has segue_xstate_size(0) bytes; segue_frame_write scatters
+ * it again. On Linux it does nothing, because xstate is a view of the frame. Returns SEGUE_OK;
+ * SEGUE_INVALID for NULL or an area that is not aligned; SEGUE_TOO_SMALL for an area smaller than
+ * the frame's state. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_frame_gather(struct segue_frame *frame, void *area, size_t size);
 
 /* Reads and decodes the instruction at frame->regs.rip, through a cache of the library, and plans

@@ -21,11 +21,12 @@
 SEGUE_BEGIN
 
 /* Opens the frame of a SA_SIGINFO handler; a handler calls it first. With a NULL `info` it reports
- * no fault. Returns SEGUE_OK: the signal is a fault, described by frame->fault; SEGUE_HANDLED: the
- * library caused the signal (a guarded access, the breakpoint of a code change, or a remover's
- * question to this thread), and the handler must return at once; SEGUE_NOT_FOUND: not a fault, a
- * program sent the signal, and the frame is open; SEGUE_INVALID for a NULL frame or ucontext.
- * MT-Safe, AS-Safe. */
+ * no fault. On macOS and FreeBSD the frame's vector state is in several parts: segue_frame_gather
+ * must follow before a step, and the frame must stay where it is. Returns SEGUE_OK: the signal is a
+ * fault, described by frame->fault; SEGUE_HANDLED: the library caused the signal (a guarded access,
+ * the breakpoint of a code change, or a remover's question to this thread), and the handler must
+ * return at once; SEGUE_NOT_FOUND: not a fault, a program sent the signal, and the frame is open;
+ * SEGUE_INVALID for a NULL frame or ucontext. MT-Safe, AS-Safe. */
 SEGUE_API enum segue_status segue_frame_open(struct segue_frame *frame, siginfo_t *info,
                                              void *ucontext);
 
@@ -48,8 +49,8 @@ SEGUE_API enum segue_status segue_handler_check(int signal);
  * more: a lock must be released before, and a destructor of C++ does not run. A handler that
  * another handler has called gets its control back, and must return at once, as must a handler that
  * calls this from a function that is not expanded inline in it; also under a shadow stack. Returns
- * SEGUE_OK then; SEGUE_INVALID for NULL, or a frame that was opened without a siginfo;
- * SEGUE_UNSUPPORTED (macOS). MT-Safe, AS-Safe.
+ * SEGUE_OK then; SEGUE_INVALID for NULL, or a frame that was opened without a siginfo. MT-Safe,
+ * AS-Safe. On macOS and FreeBSD every handler is called so, on the stack of the one that calls.
  *
  * segue_chain_at is the same for other languages: `handler_frame` is the handler's canonical frame
  * address, right above its return address; NULL for a call that returns in any case. */

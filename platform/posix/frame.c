@@ -1,4 +1,4 @@
-/* frame.c: the functions of <segue/posix.h> for an embedder's own handler.
+/* frame.c: the functions of <segue/posix.h> for an embedder's own handler, where the frame is as the kernel made it.
  *
  * SOURCES: sigaction(2), sigaltstack(2). */
 #if !defined(__unix__) && !defined(__APPLE__)
@@ -7,7 +7,6 @@
 
 #include "platform/posix.h"
 
-#include <segue/handler.h>
 #include <segue/posix.h>
 #include <string.h>
 
@@ -18,8 +17,6 @@
 
 __attribute__((hot)) enum segue_status segue_frame_open(struct segue_frame *frame, siginfo_t *info, void *ucontext)
 {
-    if (frame)
-        memset(frame->private_, 0, sizeof frame->private_);
     return embedder_frame_open(frame, (struct native_frame){info, ucontext});
 }
 
@@ -39,28 +36,6 @@ enum segue_restore_method segue_restore_choose(const struct sigaction *action)
     if (method != SEGUE_RESTORE_DIRECT)
         reason_give(SEGUE_UNSUPPORTED, reason);
     return method;
-}
-
-static const char *unfitness(const struct sigaction *action)
-{
-    stack_t stack;
-    if (!(action->sa_flags & SA_SIGINFO))
-        return "the handler was installed without SA_SIGINFO: it is not given the frame";
-    if (!(action->sa_flags & SA_NODEFER))
-        return "the handler was installed without SA_NODEFER: a step that meets closed memory would be fatal";
-    if ((action->sa_flags & SA_ONSTACK) && sigaltstack(NULL, &stack) == 0 && !(stack.ss_flags & SS_DISABLE) &&
-        stack.ss_size < segue_handler_stack())
-        return "the thread's alternate stack is smaller than segue_handler_stack";
-    return NULL;
-}
-
-enum segue_status segue_handler_check(int signal)
-{
-    struct sigaction action;
-    if (sigaction(signal, NULL, &action) != 0)
-        return SEGUE_INVALID;
-    const char *why = unfitness(&action);
-    return why ? reason_give(SEGUE_UNSUPPORTED, why) : SEGUE_OK;
 }
 
 static struct platform_action action_of(const struct sigaction *action)

@@ -105,6 +105,8 @@ int segue_mutator_update(struct segue_mutator *context, segue_update_words *word
     store_registers(context);
     if (!result)
         result = update_xstate(&update, &context->xstate);
+    if (context->private_.native)
+        frame_scatter((void *)(uintptr_t)context->private_.native);
     return result ? result : update_red_zone(&update, &before);
 }
 

@@ -44,7 +44,7 @@ HOLD(segue_stack, 48);
 HOLD(segue_context, 256);
 HOLD(segue_context_options, 64);
 HOLD(segue_returned, 48);
-HOLD(segue_frame, 312);
+HOLD(segue_frame, 408);
 #ifdef _WIN64
 HOLD(segue_trial, 304);
 #else

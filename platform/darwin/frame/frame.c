@@ -19,6 +19,7 @@
 #include "native.h"
 #include "platform/frame/entry_layout.h"
 #include "platform/frame/kept_info.h"
+#include "platform/threads/thread.h"
 
 static struct native_context *context_of(const void *context)
 {
@@ -26,6 +27,26 @@ static struct native_context *context_of(const void *context)
 }
 
 /* ---- whose it is ---- */
+
+void native_open(struct native_info *info, struct native_context *context, const siginfo_t *told, ucontext_t *system,
+                 struct gathered_room *room)
+{
+    struct __darwin_mcontext64 *machine = system->uc_mcontext;
+    *info = (struct native_info){
+        .number = told->si_signo, .code = told->si_code, .address = (uint64_t)(uintptr_t)told->si_addr};
+    context->self = context;
+    context->outer = NULL;
+    context->general = &machine->__ss;
+    context->exception = &machine->__es;
+    context->vectors = (unsigned char *)&machine->__fs;
+    context->vectors_size = system->uc_mcsize - offsetof(struct __darwin_mcontext64, __fs);
+    context->mask = &system->uc_sigmask;
+    context->was_on_stack = system->uc_onstack & 1;
+    gathered_begin(&context->state, room);
+    if (platform_stack_exchange(NULL, &context->stack) != 0)
+        context->stack = (struct alternate_stack){.flags = STACK_DISABLED};
+    info->is_sent = !frame_is_fault((struct native_frame){info, context});
+}
 
 __attribute__((hot)) struct frame_signal frame_signal(const void *info)
 {
@@ -46,7 +67,7 @@ __attribute__((hot)) bool frame_is_fault(struct native_frame native)
     case SIGFPE:
         return info->address == frame_instruction(native.context);
     default:
-        return true;
+        return info->number > 0 && (SIGNALS_SYNCHRONOUS & SIGNAL_BIT(info->number));
     }
 }
 

@@ -184,7 +184,7 @@ __attribute__((hot)) struct gathered *frame_gather(const void *context)
 size_t frame_size_most(void)
 {
     return 128 + sizeof(ucontext_t) + sizeof(siginfo_t) + sizeof(struct __darwin_mcontext_avx512_64) + 256 +
-           sizeof(struct native_context) + sizeof(struct native_info);
+           sizeof(struct native_context) + sizeof(struct gathered_room) + sizeof(struct native_info);
 }
 
 /* A thread has AVX-512 from its first use of it on: before that its XCR0 lacks it, and so does its frame. ASSUMPTION:
@@ -199,15 +199,15 @@ uint64_t frame_components(void)
 /* The interrupted x87 or MMX computation is abandoned. */
 void frame_call(void *context, uint64_t instruction, uint64_t argument)
 {
-    struct segue_xstate xstate;
-    x86_thread_state64_t *general = general_of(context);
-    frame_get_xstate(context, &xstate);
-    unsigned char *area = xstate.area;
+    const struct native_context *native = context;
+    x86_thread_state64_t *general = native->general;
+    unsigned char *area = native->state.is_gathered ? native->state.area : native->vectors + STATE_LEGACY;
     general->__rip = instruction;
     general->__rdi = argument;
     general->__rflags &= ~(uint64_t)(FLAG_TRAP | FLAG_DIRECTION | FLAG_ALIGNMENT);
     memset(area + XSAVE_FSW, 0, 2);
     area[XSAVE_FTW] = 0;
+    frame_scatter(context);
 }
 
 bool frame_allows_detour(const void *context)

@@ -12,8 +12,10 @@
 #endif
 
 #include <mach/mach.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/ucontext.h>
 
 #include "platform/frame/gathered.h"
 #include "platform/frame/stack.h"
@@ -47,8 +49,11 @@ struct native_context {
     bool was_on_stack;
     /* The system keeps it in several parts. */
     struct gathered state;
-    struct gathered_room room;
 };
+
+/* Fills in both words of a signal's frame. `room` is for the extended state; NULL if it comes later. */
+void native_open(struct native_info *info, struct native_context *context, const siginfo_t *told, ucontext_t *system,
+                 struct gathered_room *room);
 
 /* Writes the area back to where the system keeps it, if it was gathered. */
 void native_close(struct native_context *context);
@@ -69,6 +74,7 @@ struct native_state {
 bool native_state_get(struct native_state *state, thread_act_t thread);
 
 /* A frame of that state, of a thread that is in no handler. */
-void native_begin(struct native_context *context, struct native_state *state, uint32_t *mask);
+void native_begin(struct native_context *context, struct native_state *state, uint32_t *mask,
+                  struct gathered_room *room);
 
 #endif

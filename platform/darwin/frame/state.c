@@ -44,7 +44,8 @@ bool native_state_get(struct native_state *state, thread_act_t thread)
            get_vectors(state, thread);
 }
 
-void native_begin(struct native_context *context, struct native_state *state, uint32_t *mask)
+void native_begin(struct native_context *context, struct native_state *state, uint32_t *mask,
+                  struct gathered_room *room)
 {
     context->self = context;
     context->outer = NULL;
@@ -55,5 +56,5 @@ void native_begin(struct native_context *context, struct native_state *state, ui
     context->mask = mask;
     context->stack = (struct alternate_stack){.flags = STACK_DISABLED};
     context->was_on_stack = false;
-    gathered_begin(&context->state, &context->room);
+    gathered_begin(&context->state, room);
 }

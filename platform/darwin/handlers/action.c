@@ -14,12 +14,12 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/ucontext.h>
 
 #include "platform/darwin/frame/native.h"
 #include "platform/frame/frame.h"
 #include "platform/guest.h"
 #include "platform/handlers/pass_on.h"
+#include "platform/posix/called/chain.h"
 #include "platform/posix/called/nested.h"
 #include "platform/posix/guest_catch.h"
 #include "platform/threads/thread.h"
@@ -76,18 +76,18 @@ static void die_of(int number)
     pthread_kill(pthread_self(), number);
 }
 
-static void pass_on(const struct native_info *info, siginfo_t *told, ucontext_t *context)
+/* A fault that a step has met takes the place of the one that the system has reported. */
+void native_chain(struct sigaction *previous, const struct native_info *info, siginfo_t *told, ucontext_t *context)
 {
     int number = info->number;
-    struct sigaction action = entries[number].previous;
+    struct sigaction action = *previous;
     if (!is_handler(&action)) {
         if (action.sa_handler == SIG_DFL || !info->is_sent)
             die_of(number);
         return;
     }
     if (action.sa_flags & SA_RESETHAND)
-        entries[number].previous = (struct sigaction){.sa_handler = SIG_DFL};
-    /* A fault that a step has met takes the place of the one that the system has reported. */
+        *previous = (struct sigaction){.sa_handler = SIG_DFL};
     told->si_signo = number;
     told->si_code = info->code;
     told->si_addr = (void *)(uintptr_t)info->address;
@@ -108,36 +108,17 @@ void platform_pass_on(void *info)
 
 /* ---- the function that the system calls ---- */
 
-static void open_frame(struct native_info *info, struct native_context *native, const siginfo_t *told,
-                       ucontext_t *context)
-{
-    struct __darwin_mcontext64 *machine = context->uc_mcontext;
-    *info = (struct native_info){
-        .number = told->si_signo, .code = told->si_code, .address = (uint64_t)(uintptr_t)told->si_addr};
-    native->general = &machine->__ss;
-    native->exception = &machine->__es;
-    native->vectors = (unsigned char *)&machine->__fs;
-    native->vectors_size = context->uc_mcsize - offsetof(struct __darwin_mcontext64, __fs);
-    native->mask = &context->uc_sigmask;
-    native->was_on_stack = context->uc_onstack & 1;
-    gathered_begin(&native->state, &native->room);
-    if (platform_stack_exchange(NULL, &native->stack) != 0)
-        native->stack = (struct alternate_stack){.flags = STACK_DISABLED};
-    native->self = native;
-    info->is_sent =
-        !(SIGNALS_SYNCHRONOUS & SIGNAL_BIT(info->number)) || !frame_is_fault((struct native_frame){info, native});
-}
-
 static void handle(int number, siginfo_t *told, void *context)
 {
     struct native_info info;
     struct native_context native;
+    struct gathered_room room;
     int kept = errno;
     (void)number;
-    open_frame(&info, &native, told, context);
+    native_open(&info, &native, told, context, &room);
     serve(&info, &native);
     if (info.is_passed_on)
-        pass_on(&info, told, context);
+        native_chain(&entries[info.number].previous, &info, told, context);
     errno = kept;
 }
 
@@ -154,7 +135,8 @@ enum segue_status posix_guest_catch(siginfo_t *told, void *context)
 {
     struct native_info info;
     struct native_context native;
-    open_frame(&info, &native, told, context);
+    struct gathered_room room;
+    native_open(&info, &native, told, context, &room);
     native_enter(&native);
     guest_serve(info.number, &info, &native, catch);
     native_close(&native);

@@ -100,10 +100,11 @@ void port_serve(struct port_frame *frame)
 {
     const uint64_t blocked = serve_mask(frame->info.number);
     struct native_context native;
+    struct gathered_room room;
     int kept = errno;
     uint64_t before = platform_mask_block(blocked);
     uint32_t mask = (uint32_t)before;
-    native_begin(&native, &frame->state, &mask);
+    native_begin(&native, &frame->state, &mask, &room);
     if (platform_stack_exchange(NULL, &native.stack) != 0)
         native.stack = (struct alternate_stack){.flags = STACK_DISABLED};
     native.was_on_stack = native.stack.flags & STACK_IN_USE;

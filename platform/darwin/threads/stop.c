@@ -23,6 +23,7 @@
 
 struct stop {
     struct native_context context;
+    struct gathered_room room;
     thread_act_t thread;
     /* Its `native_thread`; NULL if it has none. */
     char *local;
@@ -43,7 +44,7 @@ enum stop_result stop_begin(struct stop *stop, int thread)
     stop->local = slots_of_thread(stop->thread);
     if (native_state_get(&stop->state, stop->thread)) {
         stop->mask = 0;
-        native_begin(&stop->context, &stop->state, &stop->mask);
+        native_begin(&stop->context, &stop->state, &stop->mask, &stop->room);
         return STOP_DONE;
     }
     thread_resume(stop->thread);

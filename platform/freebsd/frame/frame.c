@@ -97,7 +97,7 @@ void frame_set_exception(void *context, const struct frame_exception *exception)
 
 /* ---- whose it is ---- */
 
-void native_begin(struct native_context *context, ucontext_t *system)
+void native_begin(struct native_context *context, ucontext_t *system, struct gathered_room *room)
 {
     const stack_t *stack = &system->uc_stack;
     unsigned flags = stack->ss_flags & SS_ONSTACK ? STACK_IN_USE : 0;
@@ -109,7 +109,7 @@ void native_begin(struct native_context *context, ucontext_t *system)
                                               .flags = flags | (stack->ss_flags & SS_DISABLE ? STACK_DISABLED : 0),
                                               .size = stack->ss_size};
     context->was_on_stack = system->uc_mcontext.mc_onstack & 1;
-    gathered_begin(&context->state, &context->room);
+    gathered_begin(&context->state, room);
 }
 
 /* On i386 the page fault's address is in siginfo alone. */
@@ -124,13 +124,14 @@ static uint64_t fault_address(const siginfo_t *told, const ucontext_t *system)
 #endif
 }
 
-void native_open(struct native_info *info, struct native_context *context, const siginfo_t *told, ucontext_t *system)
+void native_open(struct native_info *info, struct native_context *context, const siginfo_t *told, ucontext_t *system,
+                 struct gathered_room *room)
 {
     *info = (struct native_info){.number = told->si_signo,
                                  .code = told->si_code,
                                  .address = (uint64_t)(uintptr_t)told->si_addr,
                                  .trap = told->si_trapno};
-    native_begin(context, system);
+    native_begin(context, system, room);
     context->address = fault_address(told, system);
     info->is_sent = !frame_is_fault((struct native_frame){info, context});
 }
@@ -235,5 +236,5 @@ void frame_set_mask(void *context, uint64_t mask)
 size_t frame_size_most(void)
 {
     return 128 + xsave_area_size() + 64 + sizeof(void *) + sizeof(siginfo_t) + 3 * sizeof(ucontext_t) +
-           sizeof(struct native_context) + sizeof(struct native_info);
+           sizeof(struct native_context) + sizeof(struct gathered_room) + sizeof(struct native_info);
 }

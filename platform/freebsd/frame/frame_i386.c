@@ -101,13 +101,14 @@ void frame_begin(void)
 /* The argument is in EAX (ctx/try/try_i386.S). The interrupted x87 or MMX computation is abandoned. */
 void frame_call(void *context, uint64_t instruction, uint64_t argument)
 {
-    struct segue_xstate xstate;
+    const struct native_context *native = context;
     mcontext_t *machine = machine_of(context);
-    frame_get_xstate(context, &xstate);
+    unsigned char *area = native->state.is_gathered ? native->state.area : (unsigned char *)machine->mc_fpstate;
     machine->mc_eip = (register_t)instruction;
     machine->mc_eax = (register_t)argument;
     machine->mc_eflags &= ~(register_t)(FLAG_TRAP | FLAG_DIRECTION | FLAG_ALIGNMENT);
-    memset((unsigned char *)xstate.area + XSAVE_FSW, 0, XSAVE_FTW + 1 - XSAVE_FSW);
+    memset(area + XSAVE_FSW, 0, XSAVE_FTW + 1 - XSAVE_FSW);
+    frame_scatter(context);
 }
 
 /* There are no such instructions for 32-bit code. */

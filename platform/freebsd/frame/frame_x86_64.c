@@ -105,15 +105,15 @@ __attribute__((hot)) void frame_begin(void)
 /* The interrupted x87 or MMX computation is abandoned. */
 void frame_call(void *context, uint64_t instruction, uint64_t argument)
 {
-    struct segue_xstate xstate;
+    const struct native_context *native = context;
     mcontext_t *machine = machine_of(context);
-    frame_get_xstate(context, &xstate);
-    unsigned char *area = xstate.area;
+    unsigned char *area = native->state.is_gathered ? native->state.area : (unsigned char *)machine->mc_fpstate;
     machine->mc_rip = (register_t)instruction;
     machine->mc_rdi = (register_t)argument;
     machine->mc_rflags &= ~(register_t)(FLAG_TRAP | FLAG_DIRECTION | FLAG_ALIGNMENT);
     memset(area + XSAVE_FSW, 0, 2);
     area[XSAVE_FTW] = 0;
+    frame_scatter(context);
 }
 
 bool frame_allows_detour(const void *context)

@@ -45,14 +45,14 @@ struct native_context {
     bool was_on_stack;
     /* The system keeps it in two parts. */
     struct gathered state;
-    struct gathered_room room;
 };
 
-/* Fills in both. */
-void native_open(struct native_info *info, struct native_context *context, const siginfo_t *told, ucontext_t *system);
+/* Fills in both. `room` is for the extended state; NULL if it comes later. */
+void native_open(struct native_info *info, struct native_context *context, const siginfo_t *told, ucontext_t *system,
+                 struct gathered_room *room);
 
 /* The second word of a thread in no handler of the library's. */
-void native_begin(struct native_context *context, ucontext_t *system);
+void native_begin(struct native_context *context, ucontext_t *system, struct gathered_room *room);
 
 /* Writes the area back to where the system keeps it, if it was gathered. */
 void native_close(struct native_context *context);

@@ -24,6 +24,7 @@
 #include "platform/frame/frame.h"
 #include "platform/freebsd/handlers/signals.h"
 #include "platform/handlers/pass_on.h"
+#include "platform/posix/called/chain.h"
 #include "platform/posix/called/nested.h"
 #include "platform/posix/mask.h"
 #include "platform/threads/thread.h"
@@ -72,12 +73,17 @@ static void call(const struct sigaction *action, int number, siginfo_t *told, uc
         ((old_handler *)(uintptr_t)action->sa_handler)(number, told->si_code, context, told->si_addr);
 }
 
-static void pass_on(const struct native_info *info, siginfo_t *told, ucontext_t *context)
+/* What the library has made of the signal: another number (frame_set_kernel_signal), or a step's trap. */
+void native_chain(struct sigaction *previous, const struct native_info *info, siginfo_t *told, ucontext_t *context)
 {
-    struct sigaction action = entries[info->number].previous;
+    struct sigaction action = *previous;
+    told->si_signo = info->number;
+    told->si_code = info->code;
+    told->si_addr = (void *)(uintptr_t)info->address;
+    told->si_trapno = info->trap;
     if (is_handler(&action)) {
         if (action.sa_flags & SA_RESETHAND)
-            entries[info->number].previous = (struct sigaction){.sa_handler = SIG_DFL};
+            *previous = (struct sigaction){.sa_handler = SIG_DFL};
         call(&action, info->number, told, context);
     } else if (action.sa_handler == SIG_DFL || !info->is_sent) {
         die_of(info->number);
@@ -96,22 +102,18 @@ static void handle(int number, siginfo_t *told, void *context)
 {
     struct native_info info;
     struct native_context native;
+    struct gathered_room room;
     int kept = errno;
     uint64_t handler = __atomic_load_n(&entries[number].action.handler, __ATOMIC_ACQUIRE);
-    native_open(&info, &native, told, context);
+    native_open(&info, &native, told, context, &room);
     native_enter(&native);
     info.is_passed_on = handler <= ACTION_IGNORE;
     if (!info.is_passed_on)
         ((platform_handler *)(uintptr_t)handler)(number, &info, &native);
     native_close(&native);
     native_leave(&native);
-    /* What the library has made of it: another number (frame_set_kernel_signal), or a step's trap. */
-    told->si_signo = info.number;
-    told->si_code = info.code;
-    told->si_addr = (void *)(uintptr_t)info.address;
-    told->si_trapno = info.trap;
     if (info.is_passed_on)
-        pass_on(&info, told, context);
+        native_chain(&entries[info.number].previous, &info, told, context);
     errno = kept;
 }
 

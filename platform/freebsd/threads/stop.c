@@ -65,13 +65,14 @@ static struct place *place_for(int thread, uint32_t *round)
 static void on_stop(int number, siginfo_t *told, void *system)
 {
     struct native_context native;
+    struct gathered_room room;
     uint32_t round;
     int kept = errno;
     (void)number;
     (void)told;
     struct place *place = place_for(platform_thread_id(), &round);
     if (place) {
-        native_begin(&native, system);
+        native_begin(&native, system, &room);
         place->context = &native;
         const uint32_t stopped = word_of(round, STOPPED);
         if (exchange(&place->word, word_of(round, ASKED), stopped))

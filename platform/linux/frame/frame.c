@@ -24,6 +24,7 @@
 #include "decode/x86/xsave.h"
 #include "platform/frame/entry_layout.h"
 #include "platform/frame/kept_info.h"
+#include "platform/frame/open.h"
 #include "platform/handlers/action.h"
 #include "platform/linux/alternate_stack.h"
 #include "software_bytes.h"
@@ -43,12 +44,7 @@ _Static_assert(offsetof(struct kept_info, address) == offsetof(siginfo_t, si_add
 
 __attribute__((hot)) void frame_open(struct fault_frame *frame, struct native_frame native)
 {
-    frame->public.native[0] = native.info;
-    frame->public.native[1] = native.context;
-    frame_get_fault(native, &frame->public.fault);
-    frame->mask = frame_get_mask(native.context);
-    frame->alternate_stack = frame_get_alternate_stack(native.context);
-    frame->is_read = false;
+    open_frame(frame, native);
 }
 
 /* ---- to decide whose the signal is ---- */

@@ -6,9 +6,8 @@
 
 #include "platform/frame/frame.h"
 
-#include <string.h>
-
 #include "nested.h"
+#include "platform/frame/open.h"
 
 static const struct native_context *context_of(const void *context)
 {
@@ -17,13 +16,7 @@ static const struct native_context *context_of(const void *context)
 
 __attribute__((hot)) void frame_open(struct fault_frame *frame, struct native_frame native)
 {
-    frame->public.native[0] = native.info;
-    frame->public.native[1] = native.context;
-    memset(frame->public.private_, 0, sizeof frame->public.private_);
-    frame_get_fault(native, &frame->public.fault);
-    frame->mask = frame_get_mask(native.context);
-    frame->alternate_stack = frame_get_alternate_stack(native.context);
-    frame->is_read = false;
+    open_frame(frame, native);
 }
 
 __attribute__((hot)) struct alternate_stack frame_stack_in_force(const void *context)

@@ -3,13 +3,11 @@
 #ifndef SEGUE_PLATFORM_POSIX_NESTED_H
 #define SEGUE_PLATFORM_POSIX_NESTED_H
 
-#if defined(__APPLE__)
-#include "platform/darwin/frame/native.h"
-#elif defined(__FreeBSD__)
-#include "platform/freebsd/frame/native.h"
-#else
-#error "platform/posix/called/nested.h is for systems that call a function of platform/"
+#if defined(_WIN32)
+#error "platform/posix/called/nested.h is specific to POSIX"
 #endif
+
+#include "native.h"
 
 /* What other threads read of a thread (platform/SYSTEM/threads/stop.c). */
 struct native_thread {

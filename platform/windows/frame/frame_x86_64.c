@@ -310,15 +310,15 @@ size_t frame_size_most(void)
 /* The interrupted x87 or MMX computation is abandoned. */
 void frame_call(void *context, uint64_t instruction, uint64_t argument)
 {
-    struct segue_xstate xstate;
-    CONTEXT *thread = thread_of(context);
-    frame_get_xstate(context, &xstate);
-    unsigned char *area = xstate.area;
+    const struct native *native = context;
+    CONTEXT *thread = native->thread;
+    unsigned char *area = native->state.is_gathered ? native->state.area : (unsigned char *)&thread->FltSave;
     thread->Rip = instruction;
     thread->Rdi = argument;
     thread->EFlags &= ~(DWORD)(FLAG_TRAP | FLAG_DIRECTION | FLAG_ALIGNMENT);
     memset(area + XSAVE_FSW, 0, 2);
     area[XSAVE_FTW] = 0;
+    frame_scatter(context);
 }
 
 bool frame_allows_detour(const void *context)

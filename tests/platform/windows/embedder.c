@@ -15,6 +15,8 @@ static volatile enum segue_status opened, ended;
 static struct segue_fault fault;
 static bool gathers;
 
+static bool ends_block;
+
 static LONG CALLBACK on_exception(EXCEPTION_POINTERS *exception)
 {
     struct segue_frame frame;
@@ -26,6 +28,8 @@ static LONG CALLBACK on_exception(EXCEPTION_POINTERS *exception)
         return EXCEPTION_CONTINUE_EXECUTION;
     }
     opened = ended = status;
+    if (status == SEGUE_OK && ends_block)
+        return segue_try_catch(&frame) == SEGUE_OK ? EXCEPTION_CONTINUE_EXECUTION : EXCEPTION_CONTINUE_SEARCH;
     if (status == SEGUE_OK) {
         fault = frame.fault;
         if (gathers && segue_frame_gather(&frame, area, sizeof area) != SEGUE_OK)
@@ -153,6 +157,28 @@ static void fault_of_a_step_comes_to_it(void **state)
     end_own();
 }
 
+/* With the x87 stack full: the computation is abandoned. */
+static void blocks_end_in_it(void **state)
+{
+    volatile uint64_t *cell = begin_own(0);
+    struct segue_trial trial;
+    double one = 0;
+    (void)state;
+    ends_block = true;
+    for (volatile unsigned round = 0; round < 10; round++) {
+        if (segue_try(&trial) == 0) {
+            __asm__ volatile("fld1\n\tfld1\n\tfld1\n\tfld1\n\tfld1\n\tfld1\n\tfld1\n\tfld1" : : : "memory");
+            (void)cell[1];
+            fail();
+        }
+        assert_int_equal(trial.fault.address, (uintptr_t)&cell[1]);
+        __asm__ volatile("fld1\n\tfstpl %0" : "=m"(one));
+        assert_true(one == 1.0);
+    }
+    ends_block = false;
+    end_own();
+}
+
 /* Whichever handler is in front sees a fault first; what it leaves goes on to the other. */
 static void it_stands_before_or_behind_the_library(void **state)
 {
@@ -194,6 +220,7 @@ int main(void)
         cmocka_unit_test(state_must_be_gathered_before_a_step),
         cmocka_unit_test(other_exceptions_are_not_its_own),
         cmocka_unit_test(fault_of_a_step_comes_to_it),
+        cmocka_unit_test(blocks_end_in_it),
         cmocka_unit_test(it_stands_before_or_behind_the_library),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
