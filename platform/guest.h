@@ -4,6 +4,7 @@
 #define SEGUE_PLATFORM_GUEST_H
 
 #include <segue/status.h>
+#include <stdbool.h>
 
 #include "platform/frame/frame.h"
 #include "platform/handlers/action.h"
@@ -23,6 +24,10 @@ extern platform_handler *guest_system_handler __attribute__((visibility("hidden"
 /* Calls a handler with a frame as frame.h has it, which such a function has opened: as that of a guest, if it is one.
  */
 void guest_serve(int number, void *info, void *ucontext, void (*handler)(int, void *, void *));
+
+/* Whether that thread, which does not run, may have the bases of a guest in force. On such a system. Async-signal-safe.
+ */
+bool guest_is_entered(int thread);
 
 /* Records the code that the C library's handlers return to. */
 void guest_note_restorer(uint64_t address);

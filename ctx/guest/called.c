@@ -13,6 +13,16 @@ void guest_handle(int number, void *info, void *ucontext, void (*handler)(int, v
     gate->is_pending = false;
 }
 
+bool guest_is_entered(int thread)
+{
+    for (unsigned i = 0; i < THREAD_COUNT; i++) {
+        const struct gate *gate = guest_threads[i].thread == thread ? guest_threads[i].gate : NULL;
+        if (gate && gate->place == GATE_PLACE_GUEST)
+            return true;
+    }
+    return false;
+}
+
 void guest_serve(int number, void *info, void *ucontext, void (*handler)(int, void *, void *))
 {
     struct gate *gate = guest_self ? guest_self->gate : NULL;

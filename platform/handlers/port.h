@@ -5,10 +5,12 @@
 #define SEGUE_PLATFORM_PORT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
-/* Opens the port, in front of those that are there. 0, or a negative error number: -ENOSYS where faults come as signals
+/* Opens the port, in front of those that are there. `stack_size`: what serving a fault takes on a stack that the port
+ * has for it, where the thread's own has no room. 0, or a negative error number: -ENOSYS where faults come as signals
  * alone. Neither async-signal-safe nor thread-safe. */
-long platform_port_open(void);
+long platform_port_open(size_t stack_size);
 
 /* Puts back the ports that were there before. */
 void platform_port_close(void);

@@ -176,7 +176,7 @@ static bool is_by_port(const struct segue_options *options)
 /* Before the actions are set: the system has none of them then. */
 static enum segue_status open_port(const struct segue_options *options)
 {
-    long result = is_by_port(options) ? platform_port_open() : 0;
+    long result = is_by_port(options) ? platform_port_open(thread_stack_need() + options->policy_stack_size) : 0;
     if (result == 0)
         return SEGUE_OK;
     errno = (int)-result;

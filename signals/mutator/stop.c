@@ -184,7 +184,7 @@ static enum segue_status stop_at_rest(struct stop *stop, int32_t thread, uint64_
             state->suspensions++;
             return SEGUE_OK;
         }
-        if (!state)
+        if (!state && !is_leaving)
             return SEGUE_OK;
         leaves += is_leaving;
         stop_end(stop);

@@ -3,8 +3,9 @@
  *
  *   the kernel      sends the exception, with the thread's general registers, and waits for the answer
  *   the receiver    gathers the thread's other states, writes all below the thread's red zone, and answers: go on in
- *                   port_entry
- *   the thread      serves the fault as in a handler of a signal, and ends in an instruction that faults
+ *                   port_entry. If the stack has no room there, or is a guest's: on another stack (port_stacks.h)
+ *   the thread      sets the host's base of GS if it runs a guest, serves the fault as in a handler of a signal, and
+ *                   ends in an instruction that faults
  *   the receiver    sets the vector state, and answers with the general registers: the thread is back
  *
  * What the library leaves to others happens again: the thread goes back to its instruction as it was, the kernel sends
@@ -33,8 +34,11 @@
 #include "messages.h"
 #include "platform/darwin/threads/slots.h"
 #include "platform/frame/frame.h"
+#include "platform/guest.h"
+#include "platform/handlers/action.h"
 #include "platform/threads/thread.h"
 #include "platform/threads/wait.h"
+#include "port_stacks.h"
 #include "serve.h"
 
 #define OURS ((exception_behavior_t)(EXCEPTION_STATE_IDENTITY | MACH_EXCEPTION_CODES))
@@ -54,10 +58,12 @@ struct port_frame {
     uint64_t self, cookie;
     struct native_info info;
     struct native_state state;
+    /* Where it is if not on the thread's own stack: that of port_stacks.h. */
+    struct alternate_stack stack;
 };
 
 void port_entry(void);
-void port_serve(struct port_frame *frame);
+platform_handler port_serve;
 extern const char port_return[];
 
 /* The ports before, as task_swap_exception_ports returns them. */
@@ -96,16 +102,24 @@ bool port_is_open(void)
 
 /* ---- on the thread that has faulted ---- */
 
-void port_serve(struct port_frame *frame)
+/* A handler on the alternate stack that faults while this is on a stack of port_stacks.h would be taken for one that
+ * has left it: so there all signals wait that do not come of an instruction. */
+void port_serve(int number, void *info, void *word)
 {
-    const uint64_t blocked = serve_mask(frame->info.number);
+    struct port_frame *frame = word;
+    const bool is_elsewhere = frame->stack.size;
+    const uint64_t blocked = serve_mask(frame->info.number) | (is_elsewhere ? ~SIGNALS_SYNCHRONOUS : 0);
+    (void)number;
+    (void)info;
     struct native_context native;
     struct gathered_room room;
     int kept = errno;
     uint64_t before = platform_mask_block(blocked);
     uint32_t mask = (uint32_t)before;
     native_begin(&native, &frame->state, &mask, &room);
-    if (platform_stack_exchange(NULL, &native.stack) != 0)
+    if (is_elsewhere)
+        native.stack = frame->stack;
+    else if (platform_stack_exchange(NULL, &native.stack) != 0)
         native.stack = (struct alternate_stack){.flags = STACK_DISABLED};
     native.was_on_stack = native.stack.flags & STACK_IN_USE;
     serve(&frame->info, &native);
@@ -359,19 +373,44 @@ static uint64_t cookie_of(uint64_t address)
     return address ^ secret;
 }
 
-/* Writes the frame, by the kernel: the stack may be exhausted, or closed. Not of a thread that runs a guest: the code
- * that it would go on in needs the base of GS. */
-static bool begin(const struct exception_request *request, x86_thread_state64_t *general)
+/* Writes it by the kernel: the stack may be exhausted, or closed. */
+static bool put_frame(uint64_t at)
 {
-    const vm_address_t at = (general->__rsp - RED_ZONE_SIZE - sizeof scratch) & ~(vm_address_t)63;
-    scratch.info = describe(request, general->__rip);
-    if (!serve_is_wanted(scratch.info.number) || !slots_of_thread(request->thread.name) ||
-        !native_state_get(&scratch.state, request->thread.name))
-        return false;
     scratch.self = at;
     scratch.cookie = cookie_of(at);
+    return vm_write(mach_task_self(), at, (vm_offset_t)&scratch, sizeof scratch) == KERN_SUCCESS;
+}
+
+/* Where the thread goes on; 0 if there is no room. A fault of what is served on a stack of port_stacks.h goes on
+ * there. */
+static uint64_t write_frame(thread_act_t thread, uint64_t stack_pointer, bool is_guest)
+{
+    const uint64_t own = (stack_pointer - RED_ZONE_SIZE - sizeof scratch) & ~(uint64_t)63;
+    scratch.stack = (struct alternate_stack){.size = 0};
+    if (!is_guest && port_stack_find(stack_pointer, &scratch.stack)) {
+        scratch.stack.flags = STACK_IN_USE;
+        return put_frame(own) ? own : 0;
+    }
+    if (!is_guest && put_frame(own))
+        return own;
+    if (!port_stack_take(thread, &scratch.stack))
+        return 0;
+    const uint64_t other = port_stack_place(&scratch.stack, sizeof scratch);
+    return put_frame(other) ? other : 0;
+}
+
+/* Not of a thread that has no thread-local storage yet. */
+static bool begin(const struct exception_request *request, x86_thread_state64_t *general)
+{
+    const thread_act_t thread = request->thread.name;
+    const bool is_guest = guest_is_entered((int)thread);
+    scratch.info = describe(request, general->__rip);
+    if (!serve_is_wanted(scratch.info.number) || !(is_guest || slots_of_thread(thread)) ||
+        !native_state_get(&scratch.state, thread))
+        return false;
     scratch.state.general = *general;
-    if (vm_write(mach_task_self(), at, (vm_offset_t)&scratch, sizeof scratch) != KERN_SUCCESS)
+    const uint64_t at = write_frame(thread, general->__rsp, is_guest);
+    if (!at)
         return false;
     __atomic_fetch_add(&in_flight, 1, __ATOMIC_ACQ_REL);
     general->__rip = (uint64_t)(uintptr_t)port_entry;
@@ -413,6 +452,7 @@ static bool finish(const struct exception_request *request, x86_thread_state64_t
         __atomic_fetch_sub(&in_flight, 1, __ATOMIC_ACQ_REL);
     if (scratch.info.is_passed_on)
         mark(request->thread.name, general);
+    port_stack_give_back(at, sizeof scratch);
     return true;
 }
 
@@ -497,8 +537,9 @@ static bool swap(void)
 }
 
 /* The receiver stays when the port is closed. Threads that are on their way back still need it before that. */
-long platform_port_open(void)
+long platform_port_open(size_t stack_size)
 {
+    port_stacks_set_size(stack_size);
     if (!MACH_PORT_VALID(exceptions) && !start())
         return -ENOMEM;
     __atomic_store_n(&is_open, true, __ATOMIC_RELEASE);
@@ -541,6 +582,7 @@ void platform_port_in_child(void)
     exceptions = receives = MACH_PORT_NULL;
     memset(marks, 0, sizeof marks);
     memset(relays, 0, sizeof relays);
+    port_stacks_in_child();
     if (!port_is_open() || !start() || !swap())
         return;
     previous.count = 0;

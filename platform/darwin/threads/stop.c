@@ -18,6 +18,7 @@
 #include <mach/mach.h>
 
 #include "platform/darwin/frame/native.h"
+#include "platform/darwin/handlers/port_stacks.h"
 #include "platform/posix/called/nested.h"
 #include "slots.h"
 
@@ -76,5 +77,8 @@ void *stop_interrupted(const struct stop *stop)
 bool stop_is_leaving(const struct stop *stop)
 {
     const struct native_thread *thread = stop_local(stop, &native_thread);
+    struct alternate_stack of_port;
+    if (port_stack_find(stop->state.general.__rsp, &of_port))
+        return !stop_interrupted(stop);
     return thread && native_is_on(&thread->stack, stop->state.general.__rsp) && !stop_interrupted(stop);
 }

@@ -3,8 +3,9 @@
 
 #include <errno.h>
 
-long platform_port_open(void)
+long platform_port_open(size_t stack_size)
 {
+    (void)stack_size;
     return -ENOSYS;
 }
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <segue/handler.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/ucontext.h>
@@ -334,23 +335,158 @@ static uint64_t load_without_stack(const volatile void *from, void *stack)
     return value;
 }
 
-static void closed_stack_is_left_to_others(void **state)
+/* The same with the stack pointer in a register: threads share no variable. */
+static uint64_t load_without_stack_of_thread(const volatile void *from, void *stack)
+{
+    uint64_t value = 0;
+    __asm__ volatile("xchgq %%rsp, %%rcx\n\tmovb (%%rbx), %%al\n\txchgq %%rsp, %%rcx"
+                     : "+a"(value), "+c"(stack)
+                     : "b"(from)
+                     : "memory");
+    return value;
+}
+
+static volatile unsigned counted_steps;
+
+static enum segue_verdict count_step(void *context, const struct segue_event *event)
+{
+    (void)context;
+    (void)event;
+    __atomic_fetch_add(&counted_steps, 1, __ATOMIC_RELAXED);
+    return SEGUE_STEP;
+}
+
+static char *closed_pages(size_t count)
+{
+    return mmap(NULL, count * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANON, -1, 0);
+}
+
+/* With and without an alternate stack, which stays the program's. */
+static void fault_on_a_closed_stack_is_served(void **state)
 {
     struct sigaction action = {.sa_sigaction = skip_two_bytes, .sa_flags = SA_SIGINFO | SA_ONSTACK}, before;
     static char signal_stack[65536];
     const stack_t stack = {.ss_sp = signal_stack, .ss_size = sizeof signal_stack}, none = {.ss_flags = SS_DISABLE};
-    char *closed = mmap(NULL, 8 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANON, -1, 0);
+    char *closed = closed_pages(8);
     (void)state;
     sigaction(SIGBUS, &action, &before);
-    assert_int_equal(sigaltstack(&stack, NULL), 0);
-    volatile uint8_t *page = begin_filled(step);
-    assert_int_equal(load_without_stack(page + 5, closed + 8 * PAGE), 77);
-    assert_int_equal(asked, 0);
-    assert_int_equal(load_byte(page + 5), 5);
+    for (unsigned with_stack = 0; with_stack < 2; with_stack++) {
+        assert_int_equal(sigaltstack(with_stack ? &stack : &none, NULL), 0);
+        volatile uint8_t *page = begin_filled(step);
+        for (unsigned round = 0; round < 100; round++) {
+            assert_int_equal(load_without_stack(page + 5, closed + 8 * PAGE), 5);
+            assert_int_equal(load_byte(page + 5), 5);
+        }
+        assert_int_equal(asked, 200);
+        end();
+    }
+    /* What is not served goes to the program's handler, on the alternate stack. */
+    begin_filled(pass);
+    assert_int_equal(load_without_stack(closed, closed + 8 * PAGE), 77);
+    assert_int_equal(handled_address, (uintptr_t)closed);
     end();
     assert_int_equal(sigaltstack(&none, NULL), 0);
     sigaction(SIGBUS, &before, NULL);
     munmap(closed, 8 * PAGE);
+}
+
+/* A push into a region in which the stack lies; and a policy that faults itself. */
+static volatile uint8_t *second_page;
+static const char *volatile policy_at;
+
+static enum segue_verdict load_in_policy(void *context, const struct segue_event *event)
+{
+    char here;
+    (void)context;
+    asked++;
+    policy_at = &here;
+    if (event->address - (uintptr_t)second_page < PAGE)
+        return SEGUE_STEP;
+    return second_page[7] == 7 ? SEGUE_STEP : SEGUE_PASS;
+}
+
+static void stack_may_lie_in_a_region(void **state)
+{
+    struct segue_mapping second;
+    uint64_t popped;
+    (void)state;
+    volatile uint8_t *page = begin_filled(load_in_policy);
+    assert_int_equal(segue_mapping_create(NULL, PAGE, &second), SEGUE_OK);
+    const struct segue_region region = {.window = segue_mapping_window(&second), .policy = load_in_policy};
+    ((uint8_t *)region.window.alias)[7] = 7;
+    assert_int_equal(segue_region_add(&region), SEGUE_OK);
+    assert_int_equal(segue_mapping_protect(&second, 0, PAGE, 0), SEGUE_OK);
+    second_page = second.memory;
+    for (unsigned round = 0; round < 100; round++) {
+        __asm__ volatile("movq %%rsp, %[own]\n\tmovq %[stack], %%rsp\n\tpushq %[value]\n\tpopq %[popped]\n\t"
+                         "movq %[own], %%rsp"
+                         : [own] "+m"(own_stack), [popped] "=&r"(popped)
+                         : [stack] "r"(page + 2048), [value] "r"(UINT64_C(0x5e60e) + round)
+                         : "memory");
+        assert_int_equal(popped, 0x5e60e + round);
+    }
+    assert_int_equal(asked, 400);
+    second_page = NULL;
+    segue_region_remove(second.memory);
+    segue_mapping_destroy(&second);
+    end();
+}
+
+/* A policy that leaves by a jump, from the stack that the port has for it; more often than there are such stacks. */
+static sigjmp_buf out;
+
+static enum segue_verdict jump(void *context, const struct segue_event *event)
+{
+    (void)context;
+    (void)event;
+    asked++;
+    if (asked % 2)
+        siglongjmp(out, 1);
+    return SEGUE_STEP;
+}
+
+static void policy_may_leave_such_a_stack(void **state)
+{
+    char *closed = closed_pages(8);
+    volatile uint8_t *page = begin_filled(jump);
+    volatile unsigned left = 0;
+    (void)state;
+    for (volatile unsigned round = 0; round < 200; round++) {
+        if (sigsetjmp(out, 1) == 0)
+            assert_int_equal(load_without_stack(page + 5, closed + 8 * PAGE), 5);
+        else
+            left++;
+    }
+    assert_int_equal(asked, 200);
+    assert_int_equal(left, 100);
+    end();
+    munmap(closed, 8 * PAGE);
+}
+
+static void *fault_without_stack(void *page)
+{
+    char *closed = closed_pages(8);
+    uintptr_t failures = 0;
+    for (unsigned round = 0; round < 500; round++)
+        failures += load_without_stack_of_thread((const volatile uint8_t *)page + 5, closed + 8 * PAGE) != 5;
+    munmap(closed, 8 * PAGE);
+    return (void *)failures;
+}
+
+static void threads_have_such_stacks_at_once(void **state)
+{
+    pthread_t threads[4];
+    void *failures;
+    (void)state;
+    volatile uint8_t *page = begin_filled(count_step);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, fault_without_stack, (void *)(uintptr_t)page), 0);
+    for (unsigned i = 0; i < 4; i++) {
+        pthread_join(threads[i], &failures);
+        assert_int_equal((uintptr_t)failures, 0);
+    }
+    assert_int_equal(counted_steps, 2000);
+    end();
 }
 
 /* ---- breakpoints ---- */
@@ -381,9 +517,15 @@ static void breakpoints_go_to_the_programs_handler(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(port_before_gets_what_it_wants), cmocka_unit_test(handlers_of_signals_get_what_ports_refuse),
-        cmocka_unit_test(threads_own_port_comes_first),   cmocka_unit_test(port_over_the_librarys_is_noticed),
-        cmocka_unit_test(closed_stack_is_left_to_others), cmocka_unit_test(breakpoints_go_to_the_programs_handler),
+        cmocka_unit_test(port_before_gets_what_it_wants),
+        cmocka_unit_test(handlers_of_signals_get_what_ports_refuse),
+        cmocka_unit_test(threads_own_port_comes_first),
+        cmocka_unit_test(port_over_the_librarys_is_noticed),
+        cmocka_unit_test(fault_on_a_closed_stack_is_served),
+        cmocka_unit_test(stack_may_lie_in_a_region),
+        cmocka_unit_test(policy_may_leave_such_a_stack),
+        cmocka_unit_test(threads_have_such_stacks_at_once),
+        cmocka_unit_test(breakpoints_go_to_the_programs_handler),
     };
     return cmocka_run_group_tests(tests, make_other, NULL);
 }
