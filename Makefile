@@ -9,7 +9,7 @@
 #   make test-runtimes                            RUNTIMES='ruby node'
 #   make test-machines                            MACHINES='no-xsave max'
 #   make corpus-report                            decoders by kinds of errors
-#   make sweep-local                              states as array tasks of Slurm
+#   make sweep-local                              states as array tasks of Slurm; sweep-fuzzers for its fuzzers
 #   make docs                                     the site
 #   make dist | package | test-package            the release; Debian's packages; the same in a new system
 #   make test-seam                                TARGETS='x86_64-windows x86-windows x86-linux'
@@ -168,6 +168,11 @@ corpus-report: all
 sweep-local: all
 	@$(call install-sets,sweep)
 	./tools/sweep/local.sh $(BUILD)
+
+# The fuzzers' targets, for sweeps (docs/sweep.md).
+.PHONY: sweep-fuzzers
+sweep-fuzzers: all
+	./tools/sweep/fuzzers.sh $(BUILD)
 
 # The site, in $(BUILD)/site: all documents, the programs of examples, the reference.
 docs:

@@ -2,8 +2,8 @@
  * every difference. Zero are expected. With --rows: every row of corpus files, in place of the family.
  *
  *      differential [--states N] [--seed S] [--workers W] [--shard I/N] [--window KIND] [--batch B] [--inject WHAT]
- *                   [--all] [--rows FILE]... [--per-row N] [--progress FILE] [--reports N] [--check-undefined]
- *                   [--help]
+ *                   [--plant NAME] [--all] [--rows FILE]... [--per-row N] [--progress FILE] [--coverage FILE]
+ *                   [--reports N] [--check-undefined] [--help]
  *
  * Exits with 0 if there was no difference, 1 if there was, 2 for a bad command line, 77 where it cannot run. */
 #include <errno.h>
@@ -19,6 +19,7 @@
 
 #include "tests/differential/states/batch.h"
 #include "tests/differential/states/rows.h"
+#include "tests/support/sweep/coverage.h"
 
 #define DEFAULT_STATES 10000000u
 #define DEFAULT_SEED 1u
@@ -42,12 +43,16 @@ struct options {
     uint64_t states, seed, workers, shard, shards;
     enum area_set set;
     enum injection injection;
+    unsigned plant;
+    const char *coverage;
     bool one_batch, check_undefined, all_encodings;
     uint64_t batch;
     /* Corpus files, how many states each of their rows is to have, and where a long run notes how far it is. */
     const char *files[FILES_MAX];
     size_t file_count;
     uint64_t row_states;
+    /* The part of the rows; shard 0 of 1 is then all of that. */
+    uint64_t part, parts;
     const char *progress;
     uint64_t reports;
 };
@@ -74,14 +79,16 @@ static const char usage[] =
     "  --states N         how many states, rounded up to whole batches (10000000)\n"
     "  --seed S           what the states come from (1)\n"
     "  --workers W        processes at work (one a processor)\n"
-    "  --shard I/N        only the I-th of N equal parts, I from 0\n"
+    "  --shard I/N        only the I-th of N equal parts of the states, or of the rows, I from 0\n"
     "  --window KIND      alias, exposed, callback, forced or mixed; else all of them\n"
     "  --batch B          only batch B, as a report names it\n"
     "  --inject WHAT      spoils a result, to see that it is noticed; `list` lists what there is\n"
+    "  --plant NAME       spoils the result of each instruction of that name\n"
     "  --all              instructions of every kind, at random, in place of the MOV family\n"
     "  --rows FILE        rows of a corpus file, in place of the MOV family; may be given more than once\n"
     "  --per-row N        how many states each row is to have (100)\n"
     "  --progress FILE    notes there how far a run over rows is, and goes on from there\n"
+    "  --coverage FILE    states by window, encoding and mnemonic go there\n"
     "  --reports N        how many differences are reported before it stops (10)\n"
     "  --check-undefined  only checks that what the processor refuses is refused\n";
 
@@ -113,6 +120,15 @@ static void describe_command(const struct options *options, char *text, size_t s
                          options->set == AREA_SETS ? "" : area_set_name(options->set));
     for (size_t i = 0; i < options->file_count && length < size; i++)
         length += (size_t)snprintf(text + length, size - length, " --rows %s", options->files[i]);
+    if (options->parts > 1 && length < size)
+        snprintf(text + length, size - length, " --shard %llu/%llu", (unsigned long long)options->part,
+                 (unsigned long long)options->parts);
+}
+
+/* Parts have other rows, and other states. */
+static uint64_t seed_of_part(const struct options *options)
+{
+    return options->seed ^ (options->part * 0x9e3779b97f4a7c15);
 }
 
 static uint64_t batches_of_shard(const struct options *options)
@@ -142,9 +158,10 @@ static void work(const struct options *options, uint64_t worker)
 {
     char command[512];
     struct batch_options batch = {
-        .seed = options->seed,
+        .seed = seed_of_part(options),
         .set = options->set,
         .injection = options->injection,
+        .plant = options->plant,
         .all_encodings = options->all_encodings,
         .rows = options->file_count > 0,
         .command = command,
@@ -220,9 +237,10 @@ static int wait_for_workers(const struct options *options, const pid_t *pids)
             continue;
         }
         uint64_t at = shared->workers[i].case_at_hand;
-        fprintf(stderr,
-                "DIFFERENCE: worker %llu ended by signal %d at case %llu; repeat it with --seed %llu --batch %llu\n",
-                (unsigned long long)i, WTERMSIG(status), (unsigned long long)at, (unsigned long long)options->seed,
+        char command[512];
+        describe_command(options, command, sizeof command);
+        fprintf(stderr, "DIFFERENCE: worker %llu ended by signal %d at case %llu; repeat it with: %s --batch %llu\n",
+                (unsigned long long)i, WTERMSIG(status), (unsigned long long)at, command,
                 (unsigned long long)(at / BATCH_CASES));
         shared->workers[i].totals.differences++;
     }
@@ -240,6 +258,7 @@ static void add_totals(struct batch_totals *sum, const struct batch_totals *part
     sum->idle += part->idle;
     sum->other_addresses += part->other_addresses;
     sum->repeated += part->repeated;
+    sum->milliseconds += part->milliseconds;
 }
 
 static void print_refusal(const struct encodings_refusals *refusals, unsigned i)
@@ -279,7 +298,8 @@ static uint64_t summarise(const struct options *options, double seconds)
     for (unsigned set = 0; set < AREA_SETS; set++)
         states += sum.cases[set];
     printf("states         %12llu  (seed %llu, %llu workers, %.1f s)\n", (unsigned long long)states,
-           (unsigned long long)options->seed, (unsigned long long)options->workers, seconds);
+           (unsigned long long)options->seed, (unsigned long long)options->workers,
+           seconds + 1e-3 * (double)sum.milliseconds);
     if (!options->all_encodings && options->file_count == 0) {
         printf("distinct forms %12llu  of %llu\n", (unsigned long long)distinct,
                (unsigned long long)generate_form_count());
@@ -333,11 +353,12 @@ static uint64_t count_differences(void)
     return differences;
 }
 
-static bool note_progress(const struct options *options, uint64_t pass)
+static bool note_progress(const struct options *options, uint64_t pass, double seconds)
 {
     struct batch_totals sum = {0};
     for (size_t i = 0; i < WORKERS_MAX; i++)
         add_totals(&sum, &shared->workers[i].totals);
+    sum.milliseconds += (uint64_t)(1e3 * seconds);
     return rows_save(options->progress, options->seed, pass, &sum);
 }
 
@@ -354,6 +375,7 @@ static int run_rows(const struct options *options)
 {
     uint64_t in_pass = batches_of_shard(options), pass = 0, most = 1;
     int worst = EXIT_SUCCESS;
+    double start = now();
     if (options->progress && !rows_restore(options->progress, options->seed, &pass, &shared->workers[0].totals))
         return EXIT_USAGE;
     while (pass < 2 * options->row_states && in_pass && worst == EXIT_SUCCESS && !count_differences()) {
@@ -366,10 +388,18 @@ static int run_rows(const struct options *options)
         worst = employ_workers(options);
         most = passes_to_come(most, now() - began);
         pass += shared->passes;
-        if (options->progress && !note_progress(options, pass))
+        if (options->progress && !note_progress(options, pass, now() - start))
             return EXIT_USAGE;
     }
     return worst;
+}
+
+static const char *const *window_names(void)
+{
+    static const char *names[AREA_SETS];
+    for (unsigned i = 0; i < AREA_SETS; i++)
+        names[i] = area_set_name((enum area_set)i);
+    return names;
 }
 
 static int run(const struct options *options)
@@ -384,11 +414,17 @@ static int run(const struct options *options)
     for (size_t i = 0; i < options->file_count; i++)
         if (!rows_read(options->files[i]))
             return EXIT_USAGE;
+    if (options->file_count)
+        rows_take_shard(options->part, options->parts);
     if (options->file_count && !rows_begin(options->row_states))
+        return EXIT_SKIPPED;
+    if (options->coverage && !coverage_begin(window_names(), AREA_SETS))
         return EXIT_SKIPPED;
     int worst = options->file_count && !options->one_batch ? run_rows(options) : employ_workers(options);
     if (worst != EXIT_SUCCESS || options->check_undefined)
         return worst;
+    if (options->coverage && !coverage_save(options->coverage))
+        return EXIT_USAGE;
     return summarise(options, now() - start) ? EXIT_DIFFERENT : EXIT_SUCCESS;
 }
 
@@ -436,6 +472,8 @@ enum long_option {
     WINDOW,
     BATCH,
     INJECT,
+    PLANT,
+    COVERAGE,
     CHECK_UNDEFINED,
     ALL,
     ROWS,
@@ -463,6 +501,12 @@ static bool parse_option(int option, struct options *options)
         return parse_number(optarg, &options->batch);
     case INJECT:
         return parse_injection(optarg, &options->injection);
+    case PLANT:
+        options->plant = segue_mnemonic_find(optarg);
+        return options->plant != 0;
+    case COVERAGE:
+        options->coverage = optarg;
+        return true;
     case CHECK_UNDEFINED:
         return options->check_undefined = true;
     case ALL:
@@ -501,6 +545,8 @@ int main(int argc, char **argv)
         {"window", 1, NULL, WINDOW},
         {"batch", 1, NULL, BATCH},
         {"inject", 1, NULL, INJECT},
+        {"plant", 1, NULL, PLANT},
+        {"coverage", 1, NULL, COVERAGE},
         {"check-undefined", 0, NULL, CHECK_UNDEFINED},
         {"all", 0, NULL, ALL},
         {"rows", 1, NULL, ROWS},
@@ -535,6 +581,12 @@ int main(int argc, char **argv)
     if (optind != argc) {
         fputs(usage, stderr);
         return EXIT_USAGE;
+    }
+    if (options.file_count) {
+        options.part = options.shard;
+        options.parts = options.shards;
+        options.shard = 0;
+        options.shards = 1;
     }
     if (options.one_batch || options.check_undefined || options.injection)
         options.workers = 1;

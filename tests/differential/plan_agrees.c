@@ -6,7 +6,7 @@
  * as they were. Operands are placed at the edges of pages most of the time. No signal handler of the library's takes
  * part: this is how an embedder with a handler of its own uses it.
  *
- *      plan_agrees STATES FILE... */
+ *      plan_agrees [--per-row N] [--seed S] [--shard I/N] [--coverage FILE] [--plant NAME] --rows FILE... */
 #include <Zydis/Zydis.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,10 +19,10 @@
 #include "tests/differential/states/rows.h"
 #include "tests/support/processor/large_plan.h"
 #include "tests/support/processor/selectors.h"
+#include "tests/support/sweep/coverage.h"
+#include "tests/support/sweep/sweep.h"
 
 #define IMAGES 16
-#define SEED 1u
-#define REPORTS_MAX 10
 #define FSW 2
 #define FSW_EXCEPTION_WAITS 0x80
 
@@ -30,7 +30,8 @@
 static char *shadows[AREAS_IN_SET];
 static uint8_t *images;
 static uint64_t fs_base;
-static unsigned reports;
+static struct sweep_options options;
+static uint64_t reports;
 
 static struct {
     uint64_t yes, own_faults, closed, refused;
@@ -59,7 +60,7 @@ static bool prepare(void)
     /* SIGILL for what this processor does not have: a thread would not get so far as to fault on its memory. */
     static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL};
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_NODEFER};
-    struct random random = random_for(SEED, 0);
+    struct random random = random_for(options.seed, 0);
     const char *why = batch_prepare();
     if (why) {
         fprintf(stderr, "SKIP: %s\n", why);
@@ -187,13 +188,12 @@ static void plant(const struct test_case *test)
 
 static void report(const struct subject *subject, const char *what, const struct result *result)
 {
-    if (reports++ >= REPORTS_MAX)
+    char text[160];
+    if (reports++ >= options.reports)
         return;
-    fprintf(stderr, "DIFFERENCE: %s: ", what);
-    for (unsigned i = 0; i < subject->test->length; i++)
-        fprintf(stderr, "%02x", subject->test->bytes[i]);
-    fprintf(stderr, " (%s), status %s, fault at %#llx\n", segue_mnemonic_name(subject->insn.mnemonic),
-            result ? segue_status_name(result->status) : "-", result ? (unsigned long long)result->fault.address : 0);
+    snprintf(text, sizeof text, "%s: status %s, fault at %#llx", what, result ? segue_status_name(result->status) : "-",
+             result ? (unsigned long long)result->fault.address : 0);
+    sweep_report(&options, &subject->insn, text);
 }
 
 /* An access that the step cannot do without, and that no data can keep it from; NULL if there is no such access. */
@@ -240,6 +240,8 @@ static void check_yes(const struct subject *subject, const struct segue_plan *pl
     protect_footprint(plan, PROT_READ | PROT_WRITE);
     plant(subject->test);
     struct result result = step(subject, plan);
+    if (options.plant && subject->insn.mnemonic == options.plant)
+        result.status = SEGUE_UNSUPPORTED;
     bool faults_itself = result.status == SEGUE_FAULT && !result.fault.address_known;
     totals.yes++;
     totals.own_faults += faults_itself;
@@ -284,6 +286,7 @@ static void check_case(const struct test_case *test, uint64_t rip)
     note_row(test);
     for (size_t i = 0; i < 2; i++) {
         begin(&subject, test, rip, kinds[i]);
+        coverage_note(&subject.insn, (unsigned)i);
         enum segue_status status = plan(&subject, &made);
         /* A window without functions refuses everything. */
         if (status == SEGUE_OK)
@@ -293,30 +296,41 @@ static void check_case(const struct test_case *test, uint64_t rip)
     }
 }
 
-int main(int count, char **arguments)
+static void check_all(void)
 {
-    uint64_t states = count > 2 ? strtoull(arguments[1], NULL, 10) : 0;
-    if (states == 0) {
-        fputs("usage: plan_agrees STATES FILE...\n", stderr);
-        return 2;
-    }
-    for (int i = 2; i < count; i++)
-        if (!rows_read(arguments[i]))
-            return 2;
-    if (!rows_begin(states) || !prepare())
-        return 77;
-    struct generator generator = {.seed = SEED, .fs_base = fs_base, .areas = areas_of(AREAS_ALIAS), .images = IMAGES};
-    uint64_t cases = states * rows_batches() * BATCH_CASES;
-    for (uint64_t number = 0; number < cases && reports < REPORTS_MAX; number++) {
+    struct generator generator = {
+        .seed = options.seed, .fs_base = fs_base, .areas = areas_of(AREAS_ALIAS), .images = IMAGES};
+    uint64_t cases = options.per_row * rows_batches() * BATCH_CASES;
+    for (uint64_t number = 0; number < cases && reports < options.reports; number++) {
         struct test_case test;
+        if (rows_of_case(number) % options.shards != options.shard)
+            continue;
         encodings_row_case(&generator, number, 0, images, &test);
         if (!test.idle && is_in_areas(&test))
             check_case(&test, oracle_slot_address(0, test.length));
     }
+}
+
+int main(int count, char **arguments)
+{
+    static const char usage[] = "plan_agrees: holds plans of corpus rows against their steps.\n";
+    static const char *const windows[] = {"alias", "callback"};
+    int status;
+    if (!sweep_parse(count, arguments, usage, &options, &status))
+        return status;
+    for (unsigned i = 0; i < options.file_count; i++)
+        if (!rows_read(options.files[i]))
+            return 2;
+    if ((options.coverage && !coverage_begin(windows, 2)) || !rows_begin(options.per_row) || !prepare())
+        return 77;
+    check_all();
     printf("a yes          %12llu  of them the instruction's own fault %llu\n", (unsigned long long)totals.yes,
            (unsigned long long)totals.own_faults);
     printf("  and closed   %12llu\n", (unsigned long long)totals.closed);
     printf("a no           %12llu\n", (unsigned long long)totals.refused);
-    printf("differences    %12u\n", reports);
+    printf("differences    %12llu\n", (unsigned long long)reports);
+    sweep_summarise(&options, totals.yes + totals.closed + totals.refused);
+    if (options.coverage && !coverage_save(options.coverage))
+        return 2;
     return reports ? 1 : 0;
 }

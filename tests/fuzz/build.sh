@@ -60,13 +60,13 @@ sources_of() {
   if [ "$1" != step ]; then
     find "$root/decode" -name '*.c'
     # The one thing that decoding's facts of the processor ask the system.
-    echo "$root/platform/linux/memory/addresses_x86_64.c"
+    printf "$root/%s\n" platform/linux/memory/addresses_x86_64.c tests/support/sweep/coverage.c
     return
   fi
   library_sources
   printf "$root/%s\n" tests/differential/states/{areas,batch,encodings,generate,oracle,outcome,rows}.c \
     tests/differential/states/encodings/{aim,bytes}.c tests/differential/states/oracle_x86_64.S \
-    corpus/rows/{read,rows}.c corpus/support/error.c
+    corpus/rows/{read,rows}.c corpus/support/error.c tests/support/sweep/coverage.c
 }
 declare -A libraries=([decode_accesses]="" [step]="-llzma -lpthread -ldl")
 

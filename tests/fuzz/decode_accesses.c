@@ -16,15 +16,26 @@
 #include <string.h>
 
 #include "decode/relocate/relocation.h"
+#include "tests/fuzz/covered.h"
 
 #define AREA 4096
 
+int LLVMFuzzerInitialize(int *count, char ***arguments);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check(bool holds)
 {
-    if (!holds)
+    if (!holds) {
+        covered_save();
         abort();
+    }
+}
+
+int LLVMFuzzerInitialize(int *count, char ***arguments)
+{
+    static const char *const windows[] = {"none"};
+    covered_begin(*count, *arguments, windows, 1);
+    return 0;
 }
 
 struct input {
@@ -144,8 +155,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check(status == SEGUE_OK || status == SEGUE_TRUNCATED || status == SEGUE_UNDEFINED);
     check(status != SEGUE_OK || (insn.length <= input.size && insn.length <= SEGUE_INSN_BYTES));
     check_decode(&input, &insn, status);
-    if (status == SEGUE_OK)
+    if (status == SEGUE_OK) {
+        check(!covered(&insn, 0));
         check_accesses(&input, &insn);
+    }
     free(input.bytes);
     free(input.xstate.area);
     return 0;

@@ -10,6 +10,7 @@
 
 #include "tests/differential/states/batch.h"
 #include "tests/differential/states/encodings.h"
+#include "tests/fuzz/covered.h"
 
 int LLVMFuzzerInitialize(int *count, char ***arguments);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -19,8 +20,10 @@ static void *image;
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)
 {
-    (void)count;
-    (void)arguments;
+    static const char *windows[AREA_SETS];
+    for (unsigned i = 0; i < AREA_SETS; i++)
+        windows[i] = area_set_name((enum area_set)i);
+    covered_begin(*count, *arguments, windows, AREA_SETS);
     const char *why = batch_prepare();
     if (why) {
         fprintf(stderr, "SKIP: %s\n", why);
@@ -61,9 +64,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     encodings_tame_image(&random, image);
     if (!encodings_state(&generator, &random, 0, image, length, &test))
         return 0;
+    struct segue_insn insn;
+    bool is_planted = segue_decode(SEGUE_MODE_64, test.bytes, test.length, &insn) == SEGUE_OK && covered(&insn, set);
     const char *wrong = batch_run_one(&test, image, set, &random, details, sizeof details);
+    if (!wrong && is_planted)
+        wrong = "planted";
     if (wrong) {
         tell(&test, set, wrong, details);
+        covered_save();
         abort();
     }
     return 0;

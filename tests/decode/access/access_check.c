@@ -1,13 +1,16 @@
 /* access_check.c: holds segue_accesses against the processor: over every form of every instruction, or over the rows of
  * files.
  *
- *      access_check [--mode 32] [--seed S] [--every N] [--shard I/N] [--spoil] [--verbose] [FILE...]
+ *      access_check [--mode 32] [--seed S] [--every N] [--shard I/N] [--per-row N] [--spoil] [--verbose]
+ *                   [--coverage FILE] [--plant NAME] [FILE...]
  *
  * With --every only one form or row in N is checked, another one with another seed; --shard I/N is the I-th part of N
- * that make up all. A row is the hex of one instruction; what follows a blank in it, and lines that begin with '#', are
- * ignored. --mode 32 takes both for 32-bit mode. With --spoil each list that the processor agrees with is checked again
- * with one thing in it made wrong, and those that pass nevertheless are counted. Exits with 0 if there was no
- * difference, 1 if there was, or if a wrong list passed, 2 for a bad command line, 77 where it cannot run. */
+ * that make up all. With --per-row each is checked with N seeds. A row is the hex of one instruction; what follows a
+ * blank in it, and lines that begin with '#', are ignored. --mode 32 takes both for 32-bit mode. With --spoil each list
+ * that the processor agrees with is checked again with one thing in it made wrong, and those that pass nevertheless are
+ * counted. With --plant the lists of all instructions of that name are made wrong, and --coverage counts instructions
+ * by encoding and mnemonic. Exits with 0 if there was no difference, 1 if there was, or if a wrong list passed, 2 for a
+ * bad command line, 77 where it cannot run. */
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,6 +19,8 @@
 
 #include "access_case.h"
 #include "access_forms.h"
+#include "tests/support/sweep/coverage.h"
+#include "tests/support/sweep/sweep.h"
 
 #define EXIT_DIFFERENT 1
 #define EXIT_USAGE 2
@@ -27,7 +32,9 @@ enum spoil { SPOIL_LONGER, SPOIL_SHORTER, SPOIL_LATER, SPOIL_DIRECTION, SPOIL_LE
 
 struct totals {
     enum segue_mode mode;
-    uint64_t seed, every;
+    uint64_t seed, every, per_row;
+    const char *coverage;
+    unsigned plant;
     unsigned shard, shards;
     uint64_t number;
     uint64_t results[ACCESS_RESULTS];
@@ -113,26 +120,49 @@ static void check_spoilt(const struct segue_insn *insn, struct random *random, s
     }
 }
 
-static void check(const struct segue_insn *insn, void *context)
+/* As sweep.h has it. */
+static void report(const struct segue_insn *insn, const struct totals *totals)
 {
-    struct totals *totals = context;
-    struct random random = random_for(totals->seed, totals->number);
-    uint64_t number = totals->number++;
-    if ((number + totals->seed) % totals->every || number / totals->every % totals->shards != totals->shard)
-        return;
+    printf("DIFFERENT %s\n", totals->report.text);
+    fflush(stdout);
+    sweep_report(&(struct sweep_options){.program = "access_check",
+                                         .seed = totals->seed,
+                                         .per_row = totals->per_row,
+                                         .shard = totals->shard,
+                                         .shards = totals->shards},
+                 insn, "the accesses are others than the list has");
+}
+
+static void check_once(const struct segue_insn *insn, struct random random, struct totals *totals)
+{
+    struct segue_insn checked = *insn;
+    if (totals->plant && insn->mnemonic == totals->plant && shows(insn))
+        make_wrong(&checked, SPOIL_LONGER);
     /* Printed before it runs: some can bring the program down. */
     for (unsigned i = 0; totals->verbose && i < insn->length; i++)
         printf("%02x", insn->bytes[i]);
     fflush(stdout);
-    enum access_result result = access_check(insn, &random, &totals->report);
+    enum access_result result = access_check(&checked, &random, &totals->report);
     totals->results[result]++;
+    if (result == ACCESS_SAME || result == ACCESS_DIFFERENT || result == ACCESS_NONE)
+        coverage_note(insn, 0);
     if (totals->verbose)
         printf(" %s: %s\n", segue_mnemonic_name(insn->mnemonic), result_names[result]);
     if (totals->spoils && result == ACCESS_SAME)
         check_spoilt(insn, &random, totals);
     if (result == ACCESS_DIFFERENT && totals->results[ACCESS_DIFFERENT] <= REPORTS_MAX)
-        printf("DIFFERENT %s\n", totals->report.text);
+        report(insn, totals);
     fflush(stdout);
+}
+
+static void check(const struct segue_insn *insn, void *context)
+{
+    struct totals *totals = context;
+    uint64_t number = totals->number++;
+    if ((number + totals->seed) % totals->every || number / totals->every % totals->shards != totals->shard)
+        return;
+    for (uint64_t i = 0; i < totals->per_row; i++)
+        check_once(insn, random_for(totals->seed + i, number), totals);
 }
 
 /* The bytes at the beginning of a line; 0 if the line has no bytes. */
@@ -168,14 +198,14 @@ static bool check_file(const char *name, struct totals *totals)
 
 int main(int count, char **arguments)
 {
-    static struct totals totals = {.seed = 1, .every = 1, .shards = 1};
-    static const struct option options[] = {{"mode", required_argument, NULL, 'm'},
-                                            {"seed", required_argument, NULL, 's'},
-                                            {"every", required_argument, NULL, 'e'},
-                                            {"shard", required_argument, NULL, 'h'},
-                                            {"spoil", no_argument, NULL, 'w'},
-                                            {"verbose", no_argument, NULL, 'v'},
-                                            {0}};
+    static struct totals totals = {.seed = 1, .every = 1, .per_row = 1, .shards = 1};
+    static const struct option options[] = {
+        {"mode", required_argument, NULL, 'm'},    {"seed", required_argument, NULL, 's'},
+        {"every", required_argument, NULL, 'e'},   {"shard", required_argument, NULL, 'h'},
+        {"per-row", required_argument, NULL, 'p'}, {"coverage", required_argument, NULL, 'c'},
+        {"plant", required_argument, NULL, 'l'},   {"spoil", no_argument, NULL, 'w'},
+        {"verbose", no_argument, NULL, 'v'},       {0}};
+    static const char *const windows[] = {"closed"};
     int option;
     while ((option = getopt_long(count, arguments, "", options, NULL)) != -1) {
         if (option == 'm' && strcmp(optarg, "32") == 0)
@@ -187,6 +217,12 @@ int main(int count, char **arguments)
         else if (option == 'h' && sscanf(optarg, "%u/%u", &totals.shard, &totals.shards) == 2 &&
                  totals.shard < totals.shards)
             continue;
+        else if (option == 'p' && strtoull(optarg, NULL, 0))
+            totals.per_row = strtoull(optarg, NULL, 0);
+        else if (option == 'c')
+            totals.coverage = optarg;
+        else if (option == 'l' && segue_mnemonic_find(optarg))
+            totals.plant = segue_mnemonic_find(optarg);
         else if (option == 'w')
             totals.spoils = true;
         else if (option == 'v')
@@ -194,7 +230,10 @@ int main(int count, char **arguments)
         else
             return EXIT_USAGE;
     }
+    double began = sweep_now();
     const char *why = access_prepare(totals.mode);
+    if (!why && totals.coverage && !coverage_begin(windows, 1))
+        why = "there is no memory for what is covered";
     if (why) {
         printf("SKIP: %s\n", why);
         return EXIT_SKIPPED;
@@ -207,6 +246,9 @@ int main(int count, char **arguments)
     for (size_t i = 0; i < ACCESS_RESULTS; i++)
         printf("%8" PRIu64 " %s\n", totals.results[i], result_names[i]);
     printf("%8" PRIu64 " native runs\n", totals.report.runs);
+    sweep_summarise(&(struct sweep_options){.seed = totals.seed, .began = began}, totals.report.runs);
+    if (totals.coverage && !coverage_save(totals.coverage))
+        return EXIT_USAGE;
     bool blind = false;
     for (unsigned i = 0; totals.spoils && i < SPOILS; i++) {
         printf("%8" PRIu64 " of %" PRIu64 " wrong lists passed: %s\n", totals.passed[i], totals.spoilt[i],

@@ -9,9 +9,11 @@
  * any other where the program makes it. With the trap flag: at each place in a body and its thunks, translation gives
  * the registers, flags and memory before or after the instruction.
  *
- *      hot_body STATES EVERY STEP FILE...
+ *      hot_body [--per-row N] [--seed S] [--shard I/N] [--step N] [--sees] [--coverage FILE] [--plant NAME]
+ *               --rows FILE...
  *
- * One row in EVERY is run, in STATES states; in one state of STEP the body is stepped through. */
+ * With --step in one state of N the body is stepped through. With --sees it fails, too, if it has seen too little of
+ * what it is for. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,20 +22,20 @@
 #include "decode/scratch.h"
 #include "memory.h"
 #include "stepping.h"
+#include "tests/support/sweep/coverage.h"
+#include "tests/support/sweep/sweep.h"
 #include "tests/support/test.h"
 
 #define IMAGES 16
-#define SEED 1u
 /* One interrupt may change what XSAVE stores (docs/facts.md). */
 #define TRIES 3
-#define REPORTS_MAX 40
 /* All memory is compared after so many states. */
 #define COMPARED_AFTER 256
 
 static const char *const variant_names[] = {"near alias", "far alias", "counted", "asked", "looked up", "outside"};
 
 static struct corpus_rows rows;
-static uint64_t states, every, step;
+static struct sweep_options options;
 static uint8_t *images;
 
 static _Alignas(64) uint8_t image_native[ORACLE_IMAGE_MAX], image_body[ORACLE_IMAGE_MAX];
@@ -134,6 +136,9 @@ static const char *check_variant(enum variant variant, bool stepped)
     stepping.wrong = NULL;
     stepping.led = subject.area && is_checked(variant) && variant != OUTSIDE;
     run(bodies_address(variant), stepped, &outcome);
+    coverage_note(&subject.insn, variant);
+    if (options.plant && subject.insn.mnemonic == options.plant)
+        outcome.output.registers.general[SEGUE_R13] ^= 1;
     bool led = is_led(variant);
     const char *wrong = stepping.wrong ? stepping.wrong : compare(variant, led, &outcome);
     counts.led += led;
@@ -242,14 +247,22 @@ static const char *find_stray(void)
     return "some row shortly before changed other memory";
 }
 
+static void report(enum variant variant, const char *wrong)
+{
+    char text[160];
+    snprintf(text, sizeof text, "%s: %s (at body+%#llx)", variant_names[variant], wrong,
+             (unsigned long long)(stepping.wrong ? stepping.wrong_at - bodies_address(variant) : 0));
+    sweep_report(&options, &subject.insn, text);
+}
+
 static void check_row(size_t number)
 {
     const struct corpus_row *row = &rows.rows[number];
-    struct random random = random_for(SEED, number);
+    struct random random = random_for(options.seed, number);
     corpus_row_text(row, row_text);
     if (row->length > SEGUE_INSN_BYTES)
         return;
-    for (uint64_t i = 0; i < states; i++) {
+    for (uint64_t i = 0; i < options.per_row; i++) {
         const char *wrong = NULL;
         enum variant variant = NEAR;
         memset(&subject.test, 0, sizeof subject.test);
@@ -274,7 +287,7 @@ static void check_row(size_t number)
         }
         memory_save_before();
         for (unsigned k = 0; k < TRIES; k++) {
-            wrong = check_state(step && counts.cases % step == 0, random, &variant);
+            wrong = check_state(options.step && counts.cases % options.step == 0, random, &variant);
             if (!wrong)
                 break;
         }
@@ -285,10 +298,8 @@ static void check_row(size_t number)
         counts.faults += subject.native.output.signal.number != 0;
         if (!wrong && counts.cases % COMPARED_AFTER == 0 && areas_difference(generator.areas, memory_before))
             wrong = find_stray();
-        if (wrong && counts.differences++ < REPORTS_MAX)
-            print_error("%s (%s), %s: %s (at body+%#llx)\n", row_text, segue_mnemonic_name(subject.insn.mnemonic),
-                        variant_names[variant], wrong,
-                        (unsigned long long)(stepping.wrong ? stepping.wrong_at - bodies_address(variant) : 0));
+        if (wrong && counts.differences++ < options.reports)
+            report(variant, wrong);
     }
     counts.rows++;
 }
@@ -315,10 +326,10 @@ static void summarise(void)
 
 static void bodies_do_as_the_rows_themselves(void **state)
 {
-    struct random random = random_for(SEED, 1);
+    struct random random = random_for(options.seed, 1);
     (void)state;
     skip_if(batch_prepare());
-    generator = (struct generator){.seed = SEED, .areas = areas_of(AREAS_ALIAS), .images = IMAGES};
+    generator = (struct generator){.seed = options.seed, .areas = areas_of(AREAS_ALIAS), .images = IMAGES};
     __asm__("movq %%fs:0, %0" : "=r"(generator.fs_base));
     images = encodings_images(&random, IMAGES);
     memory_before = malloc(generator.areas->size);
@@ -330,29 +341,36 @@ static void bodies_do_as_the_rows_themselves(void **state)
     areas_save(generator.areas, memory_before);
     oracle_signals_take();
     stepping_take_traps();
-    for (size_t i = 0; i < rows.count; i += every)
+    for (size_t i = options.shard; i < rows.count && counts.differences < options.reports; i += options.shards)
         check_row(i);
     oracle_signals_give_back();
     summarise();
     assert_int_equal(counts.differences, 0);
+    if (!options.sees)
+        return;
     assert_true(counts.inside > counts.cases / 4 && counts.led > counts.inside && counts.faults > 0);
-    assert_true(!step || (counts.places > 4 * counts.stepped && counts.in_thunks > 0));
-    assert_true(counts.leads > counts.linked && (!step || counts.behind > 0));
+    assert_true(!options.step || (counts.places > 4 * counts.stepped && counts.in_thunks > 0));
+    assert_true(counts.leads > counts.linked && (!options.step || counts.behind > 0));
 }
 
 int main(int argc, char **argv)
 {
+    static const char usage[] = "hot_body: holds bodies of corpus rows against the processor.\n"
+                                "  --step N         in one state of N the body is stepped through\n"
+                                "  --sees           fails, too, if too little was seen\n";
     const struct CMUnitTest tests[] = {cmocka_unit_test(bodies_do_as_the_rows_themselves)};
     struct corpus_error error;
-    states = argc > 4 ? strtoull(argv[1], NULL, 10) : 0;
-    every = argc > 4 ? strtoull(argv[2], NULL, 10) : 0;
-    step = argc > 4 ? strtoull(argv[3], NULL, 10) : 0;
-    if (!states || !every) {
-        fputs("usage: hot_body STATES EVERY STEP FILE...\n", stderr);
-        return 2;
-    }
-    for (int i = 4; i < argc; i++)
-        if (!corpus_rows_read(&rows, argv[i], &error))
+    int status;
+    if (!sweep_parse(argc, argv, usage, &options, &status))
+        return status;
+    for (unsigned i = 0; i < options.file_count; i++)
+        if (!corpus_rows_read(&rows, options.files[i], &error))
             return 2;
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    if (options.coverage && !coverage_begin(variant_names, COUNT(variant_names)))
+        return 77;
+    status = cmocka_run_group_tests(tests, NULL, NULL);
+    sweep_summarise(&options, counts.cases);
+    if (options.coverage && !coverage_save(options.coverage))
+        return 2;
+    return status;
 }

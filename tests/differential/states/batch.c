@@ -13,6 +13,7 @@
 
 #include "outcome.h"
 #include "rows.h"
+#include "tests/support/sweep/coverage.h"
 
 #define IMAGES 16
 
@@ -443,14 +444,17 @@ static const char *judge(size_t i)
     return NULL;
 }
 
+static bool decode_case(size_t i, struct segue_insn *insn)
+{
+    return segue_decode(SEGUE_MODE_64, batch.cases[i].bytes, batch.cases[i].length, insn) == SEGUE_OK;
+}
+
 /* Whether what the case stores depends on the kernel's having interrupted it: the bits for what is in use
  * (docs/facts.md). */
 static bool stores_use(size_t i)
 {
-    const struct test_case *test = &batch.cases[i];
     struct segue_insn insn;
-    return segue_decode(SEGUE_MODE_64, test->bytes, test->length, &insn) == SEGUE_OK &&
-           !strncmp(segue_mnemonic_name(insn.mnemonic), "xsave", 5);
+    return decode_case(i, &insn) && !strncmp(segue_mnemonic_name(insn.mnemonic), "xsave", 5);
 }
 
 /* What one has stored, others read. */
@@ -460,6 +464,14 @@ static bool follows_use(size_t i)
         if (stores_use(k))
             return true;
     return false;
+}
+
+/* As a library would be wrong about all instructions of one name. */
+static void spoil_planted(unsigned plant, size_t i)
+{
+    struct segue_insn insn;
+    if (plant && !batch.cases[i].idle && decode_case(i, &insn) && insn.mnemonic == plant)
+        batch.stepped.output.registers.general[SEGUE_R13] ^= 1;
 }
 
 /* `is_last`: what may come of an interrupt is reported, too. */
@@ -483,6 +495,7 @@ static void run_stepped(const struct batch_options *options, enum area_set set, 
             areas_protect(areas, protection);
             injection = INJECT_NOTHING;
         }
+        spoil_planted(options->plant, i);
         const char *wrong = judge(i);
         if (!wrong)
             continue;
@@ -501,12 +514,15 @@ static void run_stepped(const struct batch_options *options, enum area_set set, 
 
 static void count_cases(enum area_set set, struct batch_totals *totals)
 {
+    struct segue_insn insn;
     for (size_t i = 0; i < BATCH_CASES; i++) {
         if (batch.cases[i].idle) {
             totals->idle++;
             continue;
         }
         totals->cases[set]++;
+        if (decode_case(i, &insn))
+            coverage_note(&insn, set);
         totals->stepped += batch.expected[i] == STEPPED;
         totals->untouched += batch.expected[i] == UNTOUCHED;
         totals->faulted += batch.expected[i] == FAULTS;

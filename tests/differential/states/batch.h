@@ -45,6 +45,8 @@ struct batch_options {
     const char *command;
     /* Called with the full report of each difference. */
     void (*report)(const char *text);
+    /* The outcome of each stepped case with this mnemonic is spoilt; 0: none is. */
+    unsigned plant;
     /* Where the batch stands, for a report of where it died. */
     volatile uint64_t *case_at_hand;
 };
@@ -58,6 +60,8 @@ struct batch_totals {
     uint64_t idle;
     /* Not among the differences: with all encodings, faults that were reported at another of several places. */
     uint64_t other_addresses;
+    /* How long earlier runs took that this one goes on from. */
+    uint64_t milliseconds;
     /* Batches run again, since what an XSAVE had stored differed, which an interrupt may be the cause of. */
     uint64_t repeated;
 };

@@ -10,10 +10,11 @@
 #include <unistd.h>
 
 #include "corpus/rows/rows.h"
+#include "tests/support/sweep/coverage.h"
 
 #define REASONS 32
 #define REASON_SIZE 96
-#define MAGIC "segue rows 1"
+#define MAGIC "segue rows 2"
 
 struct row {
     uint8_t length;
@@ -87,6 +88,14 @@ bool rows_read(const char *path)
         ok = add(&read.rows[i]);
     corpus_rows_free(&read);
     return ok;
+}
+
+void rows_take_shard(uint64_t shard, uint64_t shards)
+{
+    size_t kept = 0;
+    for (uint64_t i = shard; i < count; i += shards)
+        rows[kept++] = rows[i];
+    count = kept;
 }
 
 bool rows_begin(uint64_t states)
@@ -167,10 +176,12 @@ size_t rows_missing(void)
     return missing;
 }
 
-/* The file's first part: of which run it is, and where that was. */
+/* The file's first part: of which run it is, and where that was. Coverage's counts are its last. */
 struct progress {
     char magic[16];
-    uint64_t seed, rows, states, check, pass;
+    uint64_t seed, rows, states, check;
+    size_t coverage;
+    uint64_t pass;
     struct batch_totals totals;
 };
 
@@ -204,18 +215,22 @@ static uint64_t check_of_run(void)
 
 static struct progress describe_run(uint64_t seed)
 {
-    return (struct progress){.magic = MAGIC, .seed = seed, .rows = count, .states = wanted, .check = check_of_run()};
+    struct progress progress = {.magic = MAGIC, .seed = seed, .rows = count, .states = wanted, .check = check_of_run()};
+    coverage_counts(&progress.coverage);
+    return progress;
 }
 
 bool rows_save(const char *path, uint64_t seed, uint64_t pass, const struct batch_totals *totals)
 {
     char fresh[4096];
     struct progress progress = describe_run(seed);
+    const void *counts = coverage_counts(&progress.coverage);
     progress.pass = pass;
     progress.totals = *totals;
     snprintf(fresh, sizeof fresh, "%s.new", path);
     FILE *file = fopen(fresh, "wb");
     bool ok = file && fwrite(&progress, sizeof progress, 1, file) == 1 && fwrite(shared, shared_size(), 1, file) == 1;
+    ok = ok && fwrite(counts, 1, progress.coverage, file) == progress.coverage;
     ok = ok && fflush(file) == 0 && fsync(fileno(file)) == 0;
     if (file && fclose(file) != 0)
         ok = false;
@@ -228,6 +243,7 @@ bool rows_save(const char *path, uint64_t seed, uint64_t pass, const struct batc
 bool rows_restore(const char *path, uint64_t seed, uint64_t *pass, struct batch_totals *totals)
 {
     struct progress progress, expected = describe_run(seed);
+    void *counts = coverage_counts(&expected.coverage);
     *pass = 0;
     FILE *file = fopen(path, "rb");
     if (!file && errno == ENOENT)
@@ -235,6 +251,7 @@ bool rows_restore(const char *path, uint64_t seed, uint64_t *pass, struct batch_
     bool ok = file && fread(&progress, sizeof progress, 1, file) == 1;
     ok = ok && memcmp(&progress, &expected, offsetof(struct progress, pass)) == 0;
     ok = ok && fread(shared, shared_size(), 1, file) == 1;
+    ok = ok && fread(counts, 1, expected.coverage, file) == expected.coverage;
     if (file)
         fclose(file);
     if (!ok) {

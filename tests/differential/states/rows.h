@@ -23,6 +23,9 @@ enum row_fate {
  * worker starts. False, having said why, when that fails. */
 bool rows_read(const char *path);
 
+/* Keeps every row whose number is `shard` modulo `shards`. */
+void rows_take_shard(uint64_t shard, uint64_t shards);
+
 /* Makes what the workers share; rows_read may not be called any more. `states`: how many each row is to have. */
 bool rows_begin(uint64_t states);
 
