@@ -41,15 +41,12 @@ __attribute__((hot)) bool keys_in_use(void)
 
 __attribute__((hot)) uint32_t keys_now(void)
 {
-    uint32_t rights = 0, zero;
-    if (keys_in_use())
-        __asm__ volatile("rdpkru" : "=a"(rights), "=d"(zero) : "c"(0));
-    return rights;
+    return keys_in_use() ? processor_get_rights() : 0;
 }
 
 void keys_set(uint32_t rights)
 {
-    __asm__ volatile("wrpkru" : : "a"(rights), "c"(0), "d"(0) : "memory");
+    processor_set_rights(rights);
 }
 
 uint32_t keys_of(const struct segue_xstate *image)

@@ -29,6 +29,19 @@ static inline bool processor_is_amd(void)
 /* Whether the system uses protection keys. */
 bool processor_uses_keys(void);
 
+/* The thread's rights to pages by their keys, which are in PKRU. Precondition of both: processor_uses_keys. */
+static inline uint32_t processor_get_rights(void)
+{
+    uint32_t rights, zero;
+    __asm__ volatile("rdpkru" : "=a"(rights), "=d"(zero) : "c"(0));
+    return rights;
+}
+
+static inline void processor_set_rights(uint32_t rights)
+{
+    __asm__ volatile("wrpkru" : : "a"(rights), "c"(0), "d"(0) : "memory");
+}
+
 /* Whether the calling thread has a shadow stack, which is also active in its handlers. RDSSP does nothing without one;
  * a shadow stack pointer is never 0. */
 static inline bool shadow_stack_in_force(void)

@@ -34,18 +34,21 @@ static uint32_t random_word(void)
 static enum segue_restore_method method;
 static bool clears_resume_flag;
 /* What the handler does before it leaves; and how it leaves. */
-static void (*in_handler)(void *ucontext, struct segue_xstate *image);
+static void (*in_handler)(struct segue_frame *frame, struct segue_xstate *image);
 /* Set when segue_frame_restore returned. */
 static enum segue_status status;
 static uint32_t frame_size;
+/* The process whose handler it is. */
+static pid_t cloner;
 
-static void frame_state(void *ucontext, struct segue_xstate *frame)
+static void frame_state(const struct segue_frame *frame, struct segue_xstate *state)
 {
-    char *area = (char *)((ucontext_t *)ucontext)->uc_mcontext.fpregs;
-    memcpy(&frame->features, area + 472, 8);
-    memcpy(&frame->size, area + 480, 4);
-    frame->area = area;
-    frame_size = frame->size;
+    const ucontext_t *ucontext = frame->native[1];
+    char *area = (char *)ucontext->uc_mcontext.fpregs;
+    memcpy(&state->features, area + 472, 8);
+    memcpy(&state->size, area + 480, 4);
+    state->area = area;
+    frame_size = state->size;
 }
 
 static void skip_instruction(int number, siginfo_t *info, void *ucontext)
@@ -58,17 +61,18 @@ static void skip_instruction(int number, siginfo_t *info, void *ucontext)
     if (clears_resume_flag)
         frame.regs.rflags &= ~(uint64_t)RESUME_FLAG;
     if (in_handler)
-        in_handler(ucontext, &image);
+        in_handler(&frame, &image);
     frame.xstate = image;
     status = segue_frame_restore(&frame, method);
 }
 
-static void install(enum segue_restore_method how, void (*what)(void *, struct segue_xstate *))
+static void install(enum segue_restore_method how, void (*what)(struct segue_frame *, struct segue_xstate *))
 {
     struct sigaction action = {.sa_sigaction = skip_instruction, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
     stack_t stack = {.ss_sp = alternate, .ss_size = sizeof alternate};
     method = how;
     in_handler = what;
+    cloner = getpid();
     assert_int_equal(sigaltstack(&stack, NULL), 0);
     assert_int_equal(sigaction(SIGSEGV, &action, NULL), 0);
 }
@@ -125,9 +129,9 @@ static void return_restores_the_threads_rights(void **state)
 
 static uint32_t opened;
 
-static void open_keys(void *ucontext, struct segue_xstate *image)
+static void open_keys(struct segue_frame *frame, struct segue_xstate *image)
 {
-    (void)ucontext, (void)image;
+    (void)frame, (void)image;
     pkru_write(opened);
 }
 
@@ -159,11 +163,11 @@ static uint32_t wanted;
 static bool without_component;
 
 /* An area of the handler's own: with rights, or without that component, which then is in its initial state, 0. */
-static void make_own_area(void *ucontext, struct segue_xstate *image)
+static void make_own_area(struct segue_frame *frame, struct segue_xstate *image)
 {
     uint32_t offset, size, c, d;
     uint64_t present;
-    frame_state(ucontext, image);
+    frame_state(frame, image);
     memcpy(own_area, image->area, image->size);
     image->area = own_area;
     __cpuid_count(0xd, 9, size, offset, c, d);
@@ -195,18 +199,20 @@ static void rights_of_an_own_area_are_taken(void **state)
     signal(SIGSEGV, SIG_DFL);
 }
 
-/* A child has the rights of its parent's frame. */
-static long clone_result;
-
+/* A child has the rights of its parent's frame, and goes on behind the instruction as its parent does. */
 static bool initial_tiles;
 
-static void clone_in_handler(void *ucontext, struct segue_xstate *image)
+static void clone_in_handler(struct segue_frame *frame, struct segue_xstate *image)
 {
     const struct segue_clone request = {.exit_signal = SIGCHLD, .initial_tiles = initial_tiles};
+    ucontext_t *ucontext = frame->native[1];
     (void)image;
-    clone_result = segue_clone(ucontext, &request);
+    /* A child that faults again must not have children. */
+    if (getpid() != cloner)
+        _exit(2);
+    ucontext->uc_mcontext.gregs[REG_RIP] = (greg_t)frame->regs.rip;
+    frame->regs.rax = (uint64_t)segue_clone(ucontext, &request);
     method = SEGUE_RESTORE_RETURN;
-    ((ucontext_t *)ucontext)->uc_mcontext.gregs[REG_RAX] = clone_result;
 }
 
 static long fault_and_clone(void)
@@ -255,11 +261,11 @@ static unsigned shorter;
 
 /* One that ends where memory does, and lacks what lies behind: XRSTOR would touch that. Where the frame's area is no
  * longer, or has no AVX, the handler takes the frame's own. */
-static void make_short_area(void *ucontext, struct segue_xstate *image)
+static void make_short_area(struct segue_frame *opened_frame, struct segue_xstate *image)
 {
     struct segue_xstate frame = {.area = NULL};
     uint64_t present;
-    frame_state(ucontext, &frame);
+    frame_state(opened_frame, &frame);
     if (frame.size <= short_area->size || (short_area->features & ~frame.features))
         return;
     *image = *short_area;
@@ -308,16 +314,16 @@ static void fill_tiles(void)
     tiles_load(tiles_before);
 }
 
-static void note_frame(void *ucontext, struct segue_xstate *image)
+static void note_frame(struct segue_frame *frame, struct segue_xstate *image)
 {
-    frame_state(ucontext, image);
+    frame_state(frame, image);
     image->area = NULL;
 }
 
-static void use_tiles_in_handler(void *ucontext, struct segue_xstate *image)
+static void use_tiles_in_handler(struct segue_frame *frame, struct segue_xstate *image)
 {
     static const unsigned char others[2 * TILE_BYTES] = {1, 2, 3};
-    note_frame(ucontext, image);
+    note_frame(frame, image);
     tiles_configure();
     tiles_load(others);
 }

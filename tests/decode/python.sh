@@ -64,10 +64,10 @@ check "a repeated string is two accesses of as many elements" "[(4096, 24, 'read
     "$(run 'print([one[:4] for one in segue.decode(b"\xf3\x48\xa5").accesses(rcx=3, rsi=0x1000, rdi=0x2000)])')"
 check "a mask selects" "[(4096, 4, 'write', 4), (4104, 4, 'write', 4)]" \
     "$(run '
-area = bytearray(2432)
-area[512] = 0x27
-area[576:] = bytes([0b101]) * (len(area) - 576)
-insn = segue.decode(bytes.fromhex("62f17c091100"))
+area = bytearray(832)
+area[512] = 7
+area[176:192] = bytes.fromhex("000000800000000000000080ffffff7f")
+insn = segue.decode(bytes.fromhex("c4e2712e10"))
 print([one[:4] for one in insn.accesses(rax=0x1000, xstate=area)])')"
 check "without a list there is a reason" yes "$(run '
 try: segue.decode(bytes.fromhex("0f38f603")).accesses()

@@ -156,6 +156,26 @@ static int small_limit_leaves_all_descriptors_to_the_program(void)
     return 0;
 }
 
+/* Without a descriptor nothing says what rights a page has but the kernel's own reads of it. */
+static int without_descriptors_only_closed_pages_are_opened(void)
+{
+    static const struct rlimit none = {0, 1024};
+    static const int others[] = {PROT_EXEC, PROT_READ, PROT_READ | PROT_EXEC, PROT_READ | PROT_WRITE};
+    if (!prepare())
+        return CASE_SKIPPED;
+    close_range(3, ~0u, 0);
+    if (setrlimit(RLIMIT_NOFILE, &none) != 0 || !works(1))
+        return 2;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        int number = 0;
+        char *page = mmap(NULL, PAGE, others[i], MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (page == MAP_FAILED || forced_write((uintptr_t)page, &number, sizeof number) ||
+            forced_read((uintptr_t)page, &number, sizeof number))
+            return 3;
+    }
+    return works(2) ? 0 : 4;
+}
+
 /* --- Numbers that the program uses. --- */
 
 static int files_under_its_number_are_not_written_to(void)
@@ -184,6 +204,7 @@ static int files_under_its_number_are_not_written_to(void)
     X(sharers_that_closed_it_leave_none_open)                                                                          \
     X(file_is_kept_again_when_its_keeper_is_gone)                                                                      \
     X(small_limit_leaves_all_descriptors_to_the_program)                                                               \
+    X(without_descriptors_only_closed_pages_are_opened)                                                                \
     X(files_under_its_number_are_not_written_to)
 
 CASES_MAIN(EACH_CASE)

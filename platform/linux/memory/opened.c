@@ -1,7 +1,8 @@
 /* opened.c: accesses protected memory by making its pages accessible for a moment.
  *
- * SOURCES: Linux mm/mmap.c vma_is_accessible, arch/x86/mm/fault.c access_error: a page that cannot be read by the
- * processor, without protection keys, has no rights at all.
+ * SOURCES: Linux mm/mmap.c vma_is_accessible, arch/x86/mm/fault.c access_error, arch/x86/mm/pkeys.c
+ * __execute_only_pkey: a page that cannot be read by a thread with the rights to all protection keys has no rights at
+ * all.
  * ASSUMPTIONS: the kernel copies the bytes, and reports missing memory by an error, not by a signal. */
 #if !defined(__linux__)
 #error "platform/linux/memory/opened.c is specific to Linux"
@@ -21,12 +22,27 @@
 #include "platform/threads/thread.h"
 
 #define ALL_SIGNALS UINT64_MAX
+/* Of PKRU: to pages of every key. */
+#define ALL_RIGHTS 0
 
-/* Whether the page is PROT_NONE: not even a load succeeds. All signals are blocked already: so blocking some changes
- * nothing, and makes the kernel read a word from the page as the processor would. */
-static bool is_closed(uint64_t page)
+/* Whether the kernel cannot read a word of the page as the processor would. All signals are blocked already: so
+ * blocking some changes nothing. */
+static bool cannot_be_read(uint64_t page)
 {
     return system_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)page, 0, sizeof ALL_SIGNALS) != 0;
+}
+
+/* Whether the page is PROT_NONE: not even a load succeeds. One that may only be executed has a key that the thread has
+ * no rights to; it is read while the thread has them. */
+static bool is_closed(uint64_t page)
+{
+    if (!processor_uses_keys())
+        return cannot_be_read(page);
+    uint32_t rights = processor_get_rights();
+    processor_set_rights(ALL_RIGHTS);
+    bool closed = cannot_be_read(page);
+    processor_set_rights(rights);
+    return closed;
 }
 
 /* The page's protection. If /proc is out of reach, for instance after chroot, only PROT_NONE pages are recognised. */
@@ -35,7 +51,7 @@ static bool find_protection(uint64_t page, struct mapping *mapping)
     if (mappings_find(page, mapping))
         return true;
     *mapping = (struct mapping){.protection = PROT_NONE};
-    return !processor_uses_keys() && is_closed(page);
+    return is_closed(page);
 }
 
 static bool transfer(long call, uint64_t address, void *bytes, size_t size)

@@ -134,7 +134,7 @@ static void tame_indices(const struct segue_memory_operand *memory, struct rando
     const struct oracle_component *components = oracle_components(&count);
     uint64_t in_use;
     memcpy(&in_use, image + XSTATE_BV, sizeof in_use);
-    in_use |= 0xe6;
+    in_use |= oracle_features() & 0xe6;
     memcpy(image + XSTATE_BV, &in_use, sizeof in_use);
     if (number < 16)
         memcpy(image + 160 + number * 16, vector, 16);
@@ -179,7 +179,8 @@ void run_random_state(struct run *run)
         *segue_register_at(&run->regs, i) = arena_middle(i) + 64 * random_below(run->random, 16);
     run->regs.fs_base = fs_base;
     run->regs.gs_base = random_below(run->random, 3) * PAGE;
-    run->xstate = (struct segue_xstate){.area = image, .size = (uint32_t)oracle_image_size(), .features = 0xe7};
+    run->xstate = (struct segue_xstate){
+        .area = image, .size = (uint32_t)oracle_image_size(), .features = oracle_features() & 0xe7};
     run->regs.rip = oracle_slot_address(run->slot, run->insn->length);
     tame_registers(run);
 }
