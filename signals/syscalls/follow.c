@@ -66,7 +66,7 @@ static uint64_t written(const struct followed *followed, long result, uint64_t *
     return size < followed->size ? size : followed->size;
 }
 
-void follow_end(struct followed *list, const struct call_record *record)
+void follow_end(struct followed *list, const struct call_record *record, const struct segue_regs *regs)
 {
     long result = (long)record->result;
     uint64_t left = result > 0 ? (uint64_t)result : 0;
@@ -83,6 +83,7 @@ void follow_end(struct followed *list, const struct call_record *record)
             .result = result,
             .before = has_bytes ? at->before : NULL,
             .after = has_bytes ? at->after : NULL,
+            .regs = regs,
         };
         if (size)
             follower->done(&done);

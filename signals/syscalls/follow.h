@@ -20,6 +20,8 @@ struct call_done {
     long result;
     /* `size` bytes each; NULL for an access of more than FOLLOW_BYTES, or whose memory cannot be read. */
     const void *before, *after;
+    /* The thread's behind the call. */
+    const struct segue_regs *regs;
 };
 
 #define FOLLOW_BYTES ((uint64_t)1 << 20)
@@ -42,7 +44,7 @@ struct followed;
 void follow_begin(struct followed **list, const struct call_access *access);
 
 /* After the call: reports all, in order; and releases the list. */
-void follow_end(struct followed *list, const struct call_record *record);
+void follow_end(struct followed *list, const struct call_record *record, const struct segue_regs *regs);
 void follow_release(struct followed *list);
 
 #endif

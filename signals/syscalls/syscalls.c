@@ -19,6 +19,7 @@
 #include "emulate/plan.h"
 #include "emulate/windows/guard.h"
 #include "follow.h"
+#include "platform/frame/frame.h"
 #include "platform/threads/look.h"
 #include "platform/threads/thread.h"
 #include "platform/threads/wait.h"
@@ -547,6 +548,7 @@ static void give_back(const struct call_access *access, long result, uint64_t *l
 void syscalls_finish(struct native_frame native)
 {
     const struct call_record *record = calls_finished(native);
+    struct segue_regs regs;
     struct pending *pending = (struct pending *)(uintptr_t)record->finish;
     long result = (long)record->result;
     uint64_t left = result > 0 ? (uint64_t)result : 0;
@@ -555,7 +557,10 @@ void syscalls_finish(struct native_frame native)
         if (pending->accesses[i].is_message && result >= 0)
             calls_give_message(&pending->accesses[i], space_poke);
     }
-    follow_end(pending->followed, record);
+    frame_get_general(native.context, &regs);
+    regs.rip = record->target;
+    regs.rsp = record->stack_pointer;
+    follow_end(pending->followed, record, &regs);
     pending->followed = NULL;
     give(pending);
     calls_finish(native, record);

@@ -9,6 +9,7 @@
 #include "platform/threads/thread.h"
 #include "signals/syscalls/follow.h"
 #include "signals/watch/counts/counts.h"
+#include "signals/watch/queue/gate.h"
 #include "signals/watch/queue/queue.h"
 
 /* The most ranges that one access counts for without a fault. */
@@ -42,6 +43,8 @@ struct maker {
     segue_thread_id thread;
     /* Or SEGUE_NO_SYSTEM_CALL. */
     int32_t system_call;
+    /* Before the access; of a system call, behind it. */
+    const struct segue_regs *regs;
 };
 
 /* The process whose memory is watched. */
@@ -104,7 +107,9 @@ static void report_part(const struct watch_range *range, const struct part *part
         copy_value(record.before, part->before, part->size);
         copy_value(record.after, part->after, part->size);
     }
-    queue_put(&record, range->flags & SEGUE_WATCH_WAIT);
+    gate_begin();
+    queue_put(&record, maker->regs, range->flags & SEGUE_WATCH_WAIT);
+    gate_end();
 }
 
 /* The part of the access that is in the range. */
@@ -165,7 +170,8 @@ static void visit(void *context, const struct segue_value *value)
 enum segue_verdict policy_of_fault(void *context, const struct segue_event *event)
 {
     /* The step changes the registers. */
-    struct maker maker = {event->regs->rip, event->thread, SEGUE_NO_SYSTEM_CALL};
+    const struct segue_regs regs = *event->regs;
+    struct maker maker = {regs.rip, event->thread, SEGUE_NO_SYSTEM_CALL, &regs};
     (void)context;
     if (event->system_call != SEGUE_NO_SYSTEM_CALL || event->can_step != SEGUE_OK ||
         !is_wanted(event->address, event->size, event->direction, event->thread))
@@ -190,7 +196,7 @@ enum segue_verdict policy_of_fault(void *context, const struct segue_event *even
 static void call_is_done(const struct call_done *done)
 {
     const struct part whole = {done->address, done->size, done->direction, done->before, done->after};
-    const struct maker maker = {done->site, done->thread, done->system_call};
+    const struct maker maker = {done->site, done->thread, done->system_call, done->regs};
     report(&whole, &maker);
 }
 

@@ -98,6 +98,9 @@ enum watch_option {
     WATCH_LIMIT,
     WATCH_PID,
     WATCH_JSON,
+    WATCH_BACKTRACE,
+    WATCH_STOP,
+    WATCH_HEAT,
 };
 enum run_option { RUN_STATS = FIRST_LONG_OPTION, RUN_TRACE, RUN_EAGER, RUN_LAZY, RUN_NO_FOLLOW, RUN_SYSCALLS };
 enum corpus_option {

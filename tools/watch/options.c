@@ -9,8 +9,11 @@
 #include "tools/support/message.h"
 #include "tools/support/verb.h"
 #include "tools/watch/agent/shared.h"
+#include "tools/watch/names/chain.h"
 
 #define VERB "watch"
+/* Of a line, if it is not said how many. */
+#define CALLERS 16
 
 static int read_limit(const char *text, uint64_t *limit)
 {
@@ -40,6 +43,16 @@ static int read_condition(const char *text, struct condition *condition)
     return misuse(VERB, "--if wants a comparison such as 'new > 100' or 'old != new', not '%s'", text);
 }
 
+static int read_callers(const char *text, unsigned *callers)
+{
+    char *end;
+    long number = text ? strtol(text, &end, 10) : CALLERS;
+    if (text && (*text < '0' || *text > '9' || *end || number < 1 || number > (long)CHAIN_MOST))
+        return misuse(VERB, "--backtrace wants a number of callers from 1 to %u, not '%s'", CHAIN_MOST, text);
+    *callers = (unsigned)number;
+    return EXIT_DONE;
+}
+
 static int read_option(int option, struct options *options)
 {
     switch (option) {
@@ -67,6 +80,14 @@ static int read_option(int option, struct options *options)
         return read_limit(optarg, &options->limit);
     case WATCH_PID:
         return read_process(optarg, &options->process);
+    case WATCH_BACKTRACE:
+        return read_callers(optarg, &options->callers);
+    case WATCH_STOP:
+        options->stops = true;
+        return EXIT_DONE;
+    case WATCH_HEAT:
+        options->heat = optarg;
+        return EXIT_DONE;
     case WATCH_JSON:
         options->is_json = true;
         return EXIT_DONE;

@@ -16,6 +16,11 @@ struct options {
     /* The most accesses that are reported. */
     uint64_t limit;
     const char *output;
+    /* The most callers that a line has; 0: none. */
+    unsigned callers;
+    bool stops;
+    /* Where to draw a map, in place of lines; or NULL. */
+    const char *heat;
     /* The targets as they were typed, and the program with its arguments, which ends with NULL. */
     char **targets;
     size_t target_count;

@@ -5,10 +5,14 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/support/json/json_write.h"
 #include "tools/support/message.h"
 #include "tools/support/quote.h"
+#include "tools/watch/names/chain.h"
+#include "tools/watch/shown/heat.h"
+#include "tools/watch/shown/live.h"
 #include "tools/watch/text.h"
 
 #define VERB "watch"
@@ -19,6 +23,12 @@
 struct site {
     uint64_t address;
     struct place place;
+};
+
+/* By the address that a call returns to. */
+struct caller {
+    uint64_t address;
+    char *where;
 };
 
 struct thread {
@@ -42,32 +52,85 @@ struct report {
     /* Of the first write that failed, or 0. */
     int error;
     struct text line;
+    /* In place of lines; or NULL. */
+    struct heat *heat;
+    struct live live;
+    struct chain_frame frames[CHAIN_MOST];
+    size_t frame_count;
     struct site sites[SITES];
+    struct caller callers[SITES];
     struct thread threads[THREADS];
 };
 
-FILE *report_open(const struct options *options)
+static void note_error(struct report *report)
 {
-    FILE *to = options->output ? fopen(options->output, "we") : stderr;
-    if (!to)
-        complain(VERB, "%s cannot be written: %s", options->output, strerror(errno));
-    return to;
+    if (!report->error)
+        report->error = errno ? errno : EIO;
 }
 
-struct report *report_begin(const struct options *options, FILE *to, const struct program *program, struct code *code,
-                            const struct target *targets)
+struct report *report_open(const struct options *options)
 {
     struct report *report = calloc(1, sizeof *report);
     if (!report)
         abort();
-    *report = (struct report){.options = options, .to = to, .program = program, .code = code, .targets = targets};
+    *report = (struct report){.options = options, .to = stderr};
+    if (options->heat) {
+        report->heat = heat_begin(options->heat);
+    } else if (options->output) {
+        report->to = fopen(options->output, "we");
+        if (!report->to)
+            complain(VERB, "%s cannot be written: %s", options->output, strerror(errno));
+    }
+    if (report->to && (report->heat || !options->heat))
+        return report;
+    free(report);
+    return NULL;
+}
+
+static void close_file(struct report *report)
+{
+    if (report->to != stderr && fclose(report->to) != 0)
+        note_error(report);
+}
+
+static void release(struct report *report)
+{
+    for (size_t i = 0; i < SITES; i++) {
+        struct place *place = &report->sites[i].place;
+        free(place->where);
+        free(place->function);
+        free(place->file);
+        free(place->instruction);
+        free(report->callers[i].where);
+    }
+    heat_end(report->heat);
+    free(report->line.bytes);
+    free(report);
+}
+
+void report_abandon(struct report *report)
+{
+    close_file(report);
+    if (report->heat)
+        heat_abandon(report->heat);
+    release(report);
+}
+
+void report_begin(struct report *report, const struct program *program, struct code *code, const struct target *targets)
+{
+    const struct options *options = report->options;
+    report->program = program;
+    report->code = code;
+    report->targets = targets;
     if (options->output)
         setvbuf(report->to, NULL, _IOFBF, 1 << 16);
     else
         setvbuf(report->to, NULL, _IOLBF, 1 << 12);
+    /* A program that was started writes to the same places as the command. */
+    if (options->counts && !options->is_json)
+        report->live = live_begin(report->to, program->attached ? -1 : STDOUT_FILENO);
     for (uint32_t i = 0; i < program->shared->range_count; i++)
         report->target_of[program->shared->ranges[i].id] = i;
-    return report;
 }
 
 /* ---- what is kept ---- */
@@ -92,6 +155,29 @@ static const struct place *place_of(struct report *report, uint64_t address)
         return &unknown;
     *site = (struct site){address, place};
     return &site->place;
+}
+
+/* "?" if nothing is known of it. */
+static const char *caller_of(struct report *report, const struct chain_frame *frame)
+{
+    uint64_t hash = frame->address * UINT64_C(0x9e3779b97f4a7c15) >> 48;
+    if (!frame->is_return)
+        return place_of(report, frame->address)->where;
+    for (unsigned i = 0; i < SITES / 2; i++) {
+        struct caller *caller = &report->callers[(hash + i) & (SITES - 1)];
+        if (caller->address == frame->address)
+            return caller->where;
+        if (caller->address)
+            continue;
+        char *where = code_describe_return(report->code, frame->address);
+        if (!where && code_renew(report->code))
+            where = code_describe_return(report->code, frame->address);
+        if (!where)
+            break;
+        *caller = (struct caller){frame->address, where};
+        return where;
+    }
+    return "?";
 }
 
 /* A thread that has ended before its first report keeps the program's name. */
@@ -213,6 +299,11 @@ static void print_line(struct report *report, const struct access *access)
     if (record->has_values)
         add_values(line, access);
     text_add(line, "\n");
+    for (size_t i = 0; i < report->frame_count; i++) {
+        text_add(line, "            by ");
+        text_add(line, caller_of(report, &report->frames[i]));
+        text_add(line, "\n");
+    }
     fwrite(line->bytes, 1, line->length, report->to);
 }
 
@@ -243,6 +334,12 @@ static void print_json(struct report *report, const struct access *access)
         json_text(&json, "old", access->before);
     if (record->has_values && (record->direction & SEGUE_WRITE))
         json_text(&json, "new", access->after);
+    if (report->options->callers) {
+        json_open(&json, "callers", '[');
+        for (size_t i = 0; i < report->frame_count; i++)
+            json_text(&json, NULL, caller_of(report, &report->frames[i]));
+        json_close(&json, ']');
+    }
     json_close(&json, '}');
     fputc('\n', report->to);
 }
@@ -256,44 +353,61 @@ static void name_access(const struct target *target, uint64_t address, char *nam
         snprintf(name, size, "%s+%" PRIu64, target->name, address - target->address);
 }
 
-static void note_error(struct report *report)
+/* Whether the access is wanted; fills in what a line needs. */
+static bool describe_access(struct report *report, const struct segue_watch_record *record, struct access *access)
 {
-    if (!report->error)
-        report->error = errno ? errno : EIO;
+    const struct options *options = report->options;
+    access->record = record;
+    if (record->process != (uint32_t)report->program->process && !options->follows)
+        return false;
+    access->target = &report->targets[report->target_of[record->id]];
+    access->thread = thread_of(report, record);
+    if (options->thread && !is_of_thread(options->thread, access->thread))
+        return false;
+    if (record->has_values &&
+        !condition_holds(&options->condition, access->target, record->size, record->before, record->after))
+        return false;
+    access->place = place_of(report, record->site);
+    if (access->place->is_own)
+        return false;
+    if (!report->begun)
+        report->begun = record->time;
+    access->time = (int64_t)(record->time - report->begun);
+    return true;
 }
 
-bool report_access(struct report *report, const struct segue_watch_record *record)
+static void print_access(struct report *report, const struct segue_watch_record *record, struct access *access)
+{
+    const uint64_t offset = record->address - access->target->address;
+    access->maker = maker_of(record, access->place, access->call);
+    name_access(access->target, record->address, access->name, sizeof access->name);
+    value_print(access->before, access->target, offset, record->size, record->before);
+    value_print(access->after, access->target, offset, record->size, record->after);
+    errno = 0;
+    (report->options->is_json ? print_json : print_line)(report, access);
+    if (ferror(report->to))
+        note_error(report);
+}
+
+bool report_access(struct report *report, const struct segue_watch_record *record, const struct queue_stack *stack,
+                   bool *goes_on)
 {
     const struct options *options = report->options;
     struct access access;
-    access.record = record;
-    if (record->process != (uint32_t)report->program->process && !options->follows)
-        return true;
-    access.target = &report->targets[report->target_of[record->id]];
-    access.thread = thread_of(report, record);
-    if (options->thread && !is_of_thread(options->thread, access.thread))
-        return true;
-    if (record->has_values &&
-        !condition_holds(&options->condition, access.target, record->size, record->before, record->after))
-        return true;
-    access.place = place_of(report, record->site);
-    if (access.place->is_own)
-        return true;
-    if (!report->begun)
-        report->begun = record->time;
-    access.time = (int64_t)(record->time - report->begun);
-    access.maker = maker_of(record, access.place, access.call);
-    name_access(access.target, record->address, access.name, sizeof access.name);
-    const uint64_t offset = record->address - access.target->address;
-    value_print(access.before, access.target, offset, record->size, record->before);
-    value_print(access.after, access.target, offset, record->size, record->after);
-    errno = 0;
-    (options->is_json ? print_json : print_line)(report, &access);
-    if (ferror(report->to)) {
-        note_error(report);
+    if (!describe_access(report, record, &access))
         return false;
+    if (report->heat) {
+        heat_note(report->heat, report->targets, report->program->shared->range_count, report->target_of[record->id],
+                  record->address - access.target->address, record->size, access.time);
+    } else {
+        report->frame_count = stack ? chain_find(report->code, stack, report->frames, options->callers) : 0;
+        print_access(report, record, &access);
+        /* Whoever looks then sees the line. */
+        if (options->stops)
+            fflush(report->to);
     }
-    return ++report->reported < options->limit;
+    *goes_on = !report->error && ++report->reported < options->limit;
+    return true;
 }
 
 /* ---- counts ---- */
@@ -307,12 +421,12 @@ static int compare(const void *one, const void *other)
     return first->key < second->key ? -1 : first->key > second->key;
 }
 
-static void print_count(struct report *report, const struct counts_place *place)
+static void print_count(struct report *report, FILE *to, const struct counts_place *place)
 {
     const char *name = report->targets[report->target_of[place->key >> COUNTS_SITE_BITS]].name;
     const struct place *at = place_of(report, place->key & ((UINT64_C(1) << COUNTS_SITE_BITS) - 1));
     if (report->options->is_json) {
-        struct json_writer json = {.to = report->to};
+        struct json_writer json = {.to = to};
         json_open(&json, NULL, '{');
         json_number(&json, "reads", (int64_t)place->reads);
         json_number(&json, "writes", (int64_t)place->writes);
@@ -320,14 +434,15 @@ static void print_count(struct report *report, const struct counts_place *place)
         json_text(&json, "where", at->where);
         json_text(&json, "instruction", at->instruction);
         json_close(&json, '}');
-        fputc('\n', report->to);
+        fputc('\n', to);
         return;
     }
-    fprintf(report->to, "%12" PRIu64 " %12" PRIu64 "  %s  %s: %s\n", place->reads, place->writes, name, at->where,
+    fprintf(to, "%12" PRIu64 " %12" PRIu64 "  %s  %s: %s\n", place->reads, place->writes, name, at->where,
             at->instruction);
 }
 
-static void print_counts(struct report *report)
+/* The most frequent ones. */
+static void print_counts(struct report *report, FILE *to, size_t most)
 {
     const struct counts_place *table = report->program->shared->counts;
     struct counts_place *found = calloc(COUNTS_PLACES, sizeof *found);
@@ -339,35 +454,52 @@ static void print_counts(struct report *report)
             found[count++] = table[i];
     qsort(found, count, sizeof *found, compare);
     if (!report->options->is_json)
-        fprintf(report->to, "%12s %12s  %s\n", "reads", "writes", "what, and by which instruction");
-    for (size_t i = 0; i < count; i++)
-        print_count(report, &found[i]);
+        fprintf(to, "%12s %12s  %s\n", "reads", "writes", "what, and by which instruction");
+    for (size_t i = 0; i < count && i < most; i++)
+        print_count(report, to, &found[i]);
     free(found);
+}
+
+static void say_what_is_lost(const struct report *report)
+{
+    const struct counts_place *table = report->program->shared->counts;
     if (table[COUNTS_PLACES].reads)
         complain(VERB, "%" PRIu64 " accesses could not be counted: they are by more than %u instructions",
                  table[COUNTS_PLACES].reads, COUNTS_PLACES);
 }
 
+void report_meanwhile(struct report *report)
+{
+    char *text = NULL;
+    size_t size;
+    if (!live_is_due(&report->live))
+        return;
+    FILE *to = open_memstream(&text, &size);
+    if (!to)
+        abort();
+    print_counts(report, to, live_room(&report->live) - 1);
+    fclose(to);
+    live_draw(&report->live, text);
+    free(text);
+}
+
 bool report_end(struct report *report)
 {
+    const struct options *options = report->options;
     errno = 0;
-    if (report->options->counts)
-        print_counts(report);
+    if (options->counts) {
+        live_end(&report->live);
+        print_counts(report, report->to, SIZE_MAX);
+        say_what_is_lost(report);
+    }
     if (fflush(report->to) != 0 || ferror(report->to))
         note_error(report);
-    if (report->options->output && fclose(report->to) != 0)
-        note_error(report);
+    close_file(report);
     const int error = report->error;
     if (error)
         complain(VERB, "the report could not be written: %s", strerror(error));
-    for (size_t i = 0; i < SITES; i++) {
-        struct place *place = &report->sites[i].place;
-        free(place->where);
-        free(place->function);
-        free(place->file);
-        free(place->instruction);
-    }
-    free(report->line.bytes);
-    free(report);
-    return error == 0;
+    const bool is_drawn =
+        !report->heat || heat_draw(report->heat, report->targets, report->program->shared->range_count);
+    release(report);
+    return error == 0 && is_drawn;
 }

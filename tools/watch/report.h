@@ -1,4 +1,4 @@
-/* report.h: what segue watch prints: a line for each access, or a table of counts. */
+/* report.h: what segue watch prints: a line for each access, or a table of counts; or the map that it draws. */
 #ifndef SEGUE_TOOLS_WATCH_REPORT_H
 #define SEGUE_TOOLS_WATCH_REPORT_H
 
@@ -9,17 +9,24 @@
 
 struct report;
 
-/* Where to report. NULL, with a message, if it cannot be written. */
-FILE *report_open(const struct options *options);
+/* Before the program runs. NULL, with a message, if the report cannot be written. */
+struct report *report_open(const struct options *options);
+/* The program does not run. */
+void report_abandon(struct report *report);
 
-/* The ranges are watched; `targets` are they, in their order. report_end closes `to`. */
-struct report *report_begin(const struct options *options, FILE *to, const struct program *program, struct code *code,
-                            const struct target *targets);
+/* The ranges are watched; `targets` are they, in their order. */
+void report_begin(struct report *report, const struct program *program, struct code *code,
+                  const struct target *targets);
 
-/* Reports an access, if it is wanted. False once no more are: then the queue can be closed. */
-bool report_access(struct report *report, const struct segue_watch_record *record);
+/* Reports an access, if it is wanted, with its callers if `stack` is not NULL. Whether it was wanted. Clears `*goes_on`
+ * if no more are: then the queue can be closed. */
+bool report_access(struct report *report, const struct segue_watch_record *record, const struct queue_stack *stack,
+                   bool *goes_on);
 
-/* The table, if counts are wanted. False, with a message, if something was not written. */
+/* Shows what there is so far, where that is of use. To be called often. */
+void report_meanwhile(struct report *report);
+
+/* The table, or the map, if that is wanted. False, with a message, if something was not written. */
 bool report_end(struct report *report);
 
 #endif

@@ -11,6 +11,7 @@
 #include "report.h"
 #include "tools/support/message.h"
 #include "tools/support/verb.h"
+#include "tools/watch/attach/stop.h"
 
 #define VERB "watch"
 
@@ -46,6 +47,8 @@ static void give_targets(const struct options *options, struct program *program,
         program->shared->ranges[i] =
             (struct shared_range){.address = targets[i].address, .size = targets[i].size, .flags = options->flags};
     program->shared->range_count = (uint32_t)options->target_count;
+    program->shared->keeps_stacks = options->callers != 0;
+    program->shared->stops = options->stops;
 }
 
 /* A thread that has been killed may not have been reaped. */
@@ -76,21 +79,48 @@ static void pass_over_killed(struct watch_queue *queue, struct stuck *stuck)
         queue_pass(queue, number);
 }
 
-/* Until the program has ended, or is watched no more, and all is taken. */
-static void report_all(struct program *program, struct report *report)
+/* The records that are there; no more of them once one of them was the last that is wanted. */
+static void report_queued(const struct options *options, struct program *program, struct report *report)
 {
-    static const struct timespec moment = {.tv_nsec = 1000000};
     struct watch_queue *queue = &program->shared->queue;
+    const struct queue_stack *stacks = program->shared->keeps_stacks ? shared_stack(program->shared) : NULL;
+    static struct queue_stack stack;
     struct segue_watch_record record;
+    while (queue_take_with(queue, &record, stacks, &stack)) {
+        bool goes_on = true;
+        const bool is_reported = !queue->is_closed && report_access(report, &record, stacks ? &stack : NULL, &goes_on);
+        if (options->stops && is_reported)
+            stop_thread(program->shared, &record, program->name);
+        else if (options->stops)
+            stop_not(program->shared);
+        if (!goes_on)
+            __atomic_store_n(&queue->is_closed, 1, __ATOMIC_RELAXED);
+    }
+}
+
+/* The thread that waits for an answer may have been killed. */
+static void let_others_ask(struct shared *shared)
+{
+    uint32_t asks = __atomic_load_n(&shared->gate.asks, __ATOMIC_ACQUIRE);
+    if (asks && thread_is_gone(asks))
+        __atomic_compare_exchange_n(&shared->gate.asks, &asks, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+/* Until the program has ended, or is watched no more, and all is taken. */
+static void report_all(const struct options *options, struct program *program, struct report *report)
+{
+    const struct timespec moment = {.tv_nsec = options->stops ? 500000 : 1000000};
+    struct watch_queue *queue = &program->shared->queue;
     struct stuck stuck = {.times = 0};
     for (bool has_ended = false; !has_ended;) {
         has_ended = program_has_ended(program);
-        while (queue_take(queue, &record))
-            if (!queue->is_closed && !report_access(report, &record))
-                __atomic_store_n(&queue->is_closed, 1, __ATOMIC_RELAXED);
+        report_queued(options, program, report);
         if (program->attached && (is_interrupted || queue->is_closed))
             has_ended = program_detach(program) || has_ended;
         pass_over_killed(queue, &stuck);
+        if (options->stops)
+            let_others_ask(program->shared);
+        report_meanwhile(report);
         if (!has_ended)
             nanosleep(&moment, NULL);
     }
@@ -111,16 +141,15 @@ static int watch(const struct options *options, struct program *program, struct 
     if (!begin_code(options, code, program->process, targets))
         return EXIT_FAILED;
     give_targets(options, program, targets);
-    FILE *to = report_open(options);
-    if (!to)
+    struct report *report = report_open(options);
+    if (!report)
         return EXIT_FAILED;
     if (!program_go(program)) {
-        if (to != stderr)
-            fclose(to);
+        report_abandon(report);
         return EXIT_FAILED;
     }
-    struct report *report = report_begin(options, to, program, code, targets);
-    report_all(program, report);
+    report_begin(report, program, code, targets);
+    report_all(options, program, report);
     /* Their instructions are looked up in files. */
     return report_end(report) ? program_leave(program) : EXIT_FAILED;
 }
@@ -131,8 +160,8 @@ static int watch_running(const struct options *options, struct code *code, struc
     struct program program;
     if (!program_check(options->process) || !begin_code(options, code, options->process, targets))
         return EXIT_FAILED;
-    FILE *to = report_open(options);
-    if (!to)
+    struct report *report = report_open(options);
+    if (!report)
         return EXIT_FAILED;
     const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
@@ -143,12 +172,11 @@ static int watch_running(const struct options *options, struct code *code, struc
         goes = program_go(&program);
     }
     if (!goes) {
-        if (to != stderr)
-            fclose(to);
+        report_abandon(report);
         return EXIT_FAILED;
     }
-    struct report *report = report_begin(options, to, &program, code, targets);
-    report_all(&program, report);
+    report_begin(report, &program, code, targets);
+    report_all(options, &program, report);
     const char *left = program_left(&program);
     if (left)
         complain(VERB, "%s is not as before: %s", program.name, left);

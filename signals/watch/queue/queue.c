@@ -1,6 +1,8 @@
 /* queue.c: see queue.h. */
 #include "queue.h"
 
+#include "decode/x86/page.h"
+#include "emulate/windows/guard.h"
 #include "platform/clock.h"
 #include "platform/memory/memory.h"
 #include "platform/reason.h"
@@ -11,6 +13,7 @@
 #define PAUSE 20000u
 
 static struct watch_queue *own;
+static struct queue_stack *own_stacks;
 
 void queue_use(struct watch_queue *queue, uint32_t places)
 {
@@ -18,6 +21,11 @@ void queue_use(struct watch_queue *queue, uint32_t places)
         queue->place[i].turn = i;
     queue->places = places;
     __atomic_store_n(&own, queue, __ATOMIC_RELEASE);
+}
+
+void queue_use_stacks(struct queue_stack *stacks)
+{
+    own_stacks = stacks;
 }
 
 bool queue_prepare(void)
@@ -34,7 +42,25 @@ bool queue_prepare(void)
     return true;
 }
 
-static bool try_put(struct watch_queue *queue, const struct segue_watch_record *record)
+/* Up to the first page that cannot be read. */
+static void keep_stack(struct queue_stack *stack, const struct segue_regs *regs)
+{
+    const uint64_t registers[QUEUE_REGISTERS] = {regs->rax, regs->rbx, regs->rcx, regs->rdx, regs->rsi, regs->rdi,
+                                                 regs->rbp, regs->rsp, regs->r8,  regs->r9,  regs->r10, regs->r11,
+                                                 regs->r12, regs->r13, regs->r14, regs->r15, regs->rip};
+    uint64_t size = 0;
+    while (size < sizeof stack->bytes) {
+        const uint64_t at = regs->rsp + size, to_page_end = PAGE - at % PAGE, room = sizeof stack->bytes - size;
+        const uint64_t part = to_page_end < room ? to_page_end : room;
+        if (guard_copy(stack->bytes + size, (const void *)(uintptr_t)at, part) != 0)
+            break;
+        size += part;
+    }
+    memcpy(stack->registers, registers, sizeof registers);
+    stack->size = size;
+}
+
+static bool try_put(struct watch_queue *queue, const struct segue_watch_record *record, const struct segue_regs *regs)
 {
     uint64_t at = __atomic_load_n(&queue->puts, __ATOMIC_RELAXED);
     for (;;) {
@@ -47,6 +73,8 @@ static bool try_put(struct watch_queue *queue, const struct segue_watch_record *
         } else if (__atomic_compare_exchange_n(&queue->puts, &at, at + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
             __atomic_store_n(&place->writer, record->thread, __ATOMIC_RELAXED);
             place->record = *record;
+            if (own_stacks)
+                keep_stack(&own_stacks[at & (queue->places - 1)], regs);
             __atomic_store_n(&place->turn, at + 1, __ATOMIC_RELEASE);
             return true;
         }
@@ -60,9 +88,9 @@ static bool has_no_reader(const struct watch_queue *queue)
     return reader && platform_process_is_gone((int)reader);
 }
 
-void queue_put(const struct segue_watch_record *record, bool waits)
+void queue_put(const struct segue_watch_record *record, const struct segue_regs *regs, bool waits)
 {
-    while (!__atomic_load_n(&own->is_closed, __ATOMIC_RELAXED) && !try_put(own, record)) {
+    while (!__atomic_load_n(&own->is_closed, __ATOMIC_RELAXED) && !try_put(own, record, regs)) {
         if (!waits || has_no_reader(own)) {
             __atomic_fetch_add(&own->lost, 1, __ATOMIC_RELAXED);
             return;

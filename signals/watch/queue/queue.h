@@ -10,11 +10,13 @@
 /* Uses this memory, zeroed and shared, of queue_size(places) bytes, in place of the process's own; before the first
  * segue_watch_add. `places` is a power of two. */
 void queue_use(struct watch_queue *queue, uint32_t places);
+/* Keeps a stack with each record: `stacks` has one for each place. */
+void queue_use_stacks(struct queue_stack *stacks);
 /* False if there is no memory. Not async-signal-safe. */
 bool queue_prepare(void);
 
 /* Adds a record. While there is no place, waits if `waits` and the queue's reader has not ended; else counts the record
- * as lost. Async-signal-safe, thread-safe. */
-void queue_put(const struct segue_watch_record *record, bool waits);
+ * as lost. `regs`: the thread's before the access. Async-signal-safe, thread-safe. */
+void queue_put(const struct segue_watch_record *record, const struct segue_regs *regs, bool waits);
 
 #endif

@@ -3,6 +3,8 @@
 #define SEGUE_SIGNALS_WATCH_QUEUE_LAYOUT_H
 
 #include <segue/watch.h>
+#include <stddef.h>
+#include <string.h>
 
 struct queue_place {
     /* The number of the next record that is put here; one more, once that is done. */
@@ -11,6 +13,17 @@ struct queue_place {
     /* The thread that puts a record here; 0 once that is taken. */
     uint64_t writer;
     uint64_t unused[5];
+};
+
+/* What the queue keeps of a thread's stack with each record, if it is used so: from the stack pointer on, as much as
+ * there is. */
+#define QUEUE_STACK_SIZE UINT64_C(32768)
+#define QUEUE_REGISTERS 17u
+struct queue_stack {
+    /* In the order of struct segue_regs, up to RIP; as they were before the access. */
+    uint64_t registers[QUEUE_REGISTERS];
+    uint64_t size;
+    unsigned char bytes[QUEUE_STACK_SIZE - 8 * (QUEUE_REGISTERS + 1)];
 };
 
 struct watch_queue {
@@ -31,8 +44,9 @@ static inline size_t queue_size(uint32_t places)
     return sizeof(struct watch_queue) + places * sizeof(struct queue_place);
 }
 
-/* Takes a record; false if the queue is empty. */
-static inline bool queue_take(struct watch_queue *queue, struct segue_watch_record *record)
+/* Takes a record, and its stack if `stacks` is not NULL: one for each place. False if the queue is empty. */
+static inline bool queue_take_with(struct watch_queue *queue, struct segue_watch_record *record,
+                                   const struct queue_stack *stacks, struct queue_stack *stack)
 {
     uint64_t at = __atomic_load_n(&queue->takes, __ATOMIC_RELAXED);
     for (;;) {
@@ -44,11 +58,23 @@ static inline bool queue_take(struct watch_queue *queue, struct segue_watch_reco
             at = __atomic_load_n(&queue->takes, __ATOMIC_RELAXED);
         } else if (__atomic_compare_exchange_n(&queue->takes, &at, at + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
             *record = place->record;
+            if (stacks) {
+                const struct queue_stack *from = &stacks[at & (queue->places - 1)];
+                const uint64_t size = from->size <= sizeof from->bytes ? from->size : 0;
+                memcpy(stack->registers, from->registers, sizeof stack->registers);
+                memcpy(stack->bytes, from->bytes, size);
+                stack->size = size;
+            }
             __atomic_store_n(&place->writer, 0, __ATOMIC_RELAXED);
             __atomic_store_n(&place->turn, at + queue->places, __ATOMIC_RELEASE);
             return true;
         }
     }
+}
+
+static inline bool queue_take(struct watch_queue *queue, struct segue_watch_record *record)
+{
+    return queue_take_with(queue, record, NULL, NULL);
 }
 
 /* The number of the record that is next, if a thread has begun to put it and has not done so: `*writer`, or 0 if that

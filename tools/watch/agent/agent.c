@@ -66,12 +66,19 @@ static enum segue_status install(struct shared *shared)
     return segue_install(NULL);
 }
 
+static void use_queue(struct shared *shared)
+{
+    queue_use(&shared->queue, shared->keeps_stacks ? SHARED_PLACES_WITH_STACKS : SHARED_PLACES);
+    queue_use_stacks(shared->keeps_stacks ? shared_stack(shared) : NULL);
+    shared->queue.reader = shared->command;
+    gate_use(shared->stops ? &shared->gate : NULL, &shared->queue);
+}
+
 enum segue_status watch(struct shared *shared)
 {
     struct segue_watch *watches = calloc(shared->range_count, sizeof *watches);
     uint64_t *ids = calloc(shared->range_count, sizeof *ids);
-    queue_use(&shared->queue, SHARED_PLACES);
-    shared->queue.reader = shared->command;
+    use_queue(shared);
     counts_use(shared->counts);
     enum segue_status status = watches && ids ? install(shared) : SEGUE_NO_MEMORY;
     /* Instructions that do not touch the watched pages stay as they are. */

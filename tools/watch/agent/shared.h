@@ -10,7 +10,7 @@
 #define SEGUE_TOOLS_WATCH_SHARED_H
 
 #include "signals/watch/counts/counts_layout.h"
-#include "signals/watch/queue/queue_layout.h"
+#include "signals/watch/queue/gate.h"
 
 /* The environment: the descriptor of the memory, and what LD_PRELOAD was before. */
 #define SHARED_DESCRIPTOR "SEGUE_WATCH_DESCRIPTOR"
@@ -22,6 +22,8 @@
 
 #define SHARED_RANGES 65536u
 #define SHARED_PLACES (UINT32_C(1) << 14)
+/* The same, if each has a stack. */
+#define SHARED_PLACES_WITH_STACKS (UINT32_C(1) << 9)
 
 enum shared_state { SHARED_BEGUN, SHARED_READY, SHARED_GO, SHARED_WATCHED, SHARED_FAILED, SHARED_END, SHARED_LEFT };
 
@@ -43,6 +45,9 @@ struct shared {
     uint32_t helper;
     /* System calls are not seen. */
     bool lacks_calls;
+    /* The command wants the stack of each access; it wants to stop threads. */
+    bool keeps_stacks, stops;
+    struct gate gate;
     /* Of SHARED_FAILED; and of SHARED_LEFT, if not all is as before. */
     char reason[256];
     struct shared_range ranges[SHARED_RANGES];
@@ -51,9 +56,20 @@ struct shared {
     _Alignas(64) struct watch_queue queue;
 };
 
+/* Behind the places. */
+static inline size_t shared_stacks(void)
+{
+    return (sizeof(struct shared) + queue_size(SHARED_PLACES) + 63) & ~(size_t)63;
+}
+
+static inline struct queue_stack *shared_stack(struct shared *shared)
+{
+    return (struct queue_stack *)(void *)((char *)shared + shared_stacks());
+}
+
 static inline size_t shared_size(void)
 {
-    return sizeof(struct shared) + queue_size(SHARED_PLACES);
+    return shared_stacks() + SHARED_PLACES_WITH_STACKS * sizeof(struct queue_stack);
 }
 
 #endif

@@ -21,7 +21,7 @@ bool code_begin(struct code *code, pid_t process)
 {
     /* No question goes out to the network. */
     unsetenv("DEBUGINFOD_URLS");
-    *code = (struct code){dwfl_begin(&callbacks), process};
+    *code = (struct code){.dwfl = dwfl_begin(&callbacks), .process = process};
     return code->dwfl && dwfl_linux_proc_report(code->dwfl, process) == 0 &&
            dwfl_report_end(code->dwfl, NULL, NULL) == 0;
 }
@@ -47,12 +47,14 @@ static char *text_of(const char *format, const char *text, uint64_t number)
     return made;
 }
 
-static void find_function(Dwfl_Module *module, uint64_t address, struct place *place)
+/* `behind`: the text is about so many bytes behind the address, in the same function. */
+static void find_function(Dwfl_Module *module, uint64_t address, uint64_t behind, struct place *place)
 {
     GElf_Off offset = 0;
     GElf_Sym symbol;
     const char *name = dwfl_module_addrinfo(module, address, &offset, &symbol, NULL, NULL, NULL);
     const char *path = dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+    offset += behind;
     if (name) {
         place->function = strdup(name);
         place->where = text_of(offset ? "%s+%#llx" : "%s", name, offset);
@@ -61,7 +63,7 @@ static void find_function(Dwfl_Module *module, uint64_t address, struct place *p
     GElf_Addr start = 0;
     dwfl_module_info(module, NULL, &start, NULL, NULL, NULL, NULL, NULL);
     const char *slash = path ? strrchr(path, '/') : NULL;
-    place->where = text_of("%s+%#llx", slash ? slash + 1 : path ? path : "?", address - start);
+    place->where = text_of("%s+%#llx", slash ? slash + 1 : path ? path : "?", address + behind - start);
 }
 
 /* Clang writes no index of addresses (.debug_aranges), and libdwfl looks nowhere else. */
@@ -143,8 +145,23 @@ bool code_describe(const struct code *code, uint64_t address, struct place *plac
         return false;
     const char *path = dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
     place->is_own = path && code_is_own(path);
-    find_function(module, address, place);
+    find_function(module, address, 0, place);
     find_line(module, address, place);
     place->instruction = assembly(module, address);
     return true;
+}
+
+char *code_describe_return(const struct code *code, uint64_t address)
+{
+    /* The call itself may be a function's last instruction. */
+    const uint64_t call = address - 1;
+    Dwfl_Module *module = dwfl_addrmodule(code->dwfl, call);
+    struct place place = {.where = NULL};
+    if (!module)
+        return NULL;
+    find_function(module, call, 1, &place);
+    find_line(module, call, &place);
+    free(place.function);
+    free(place.file);
+    return place.where;
 }

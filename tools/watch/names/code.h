@@ -10,6 +10,8 @@
 struct code {
     Dwfl *dwfl;
     pid_t process;
+    /* libdw knows how to ask for frames (chain.h). */
+    bool has_threads;
 };
 
 /* False if the process cannot be looked at. */
@@ -36,5 +38,9 @@ bool code_is_own(const char *path);
 
 /* False if the address is in no module that is known. */
 bool code_describe(const struct code *code, uint64_t address, struct place *place);
+
+/* "caller+0x34 (file.c:5)" for the address that a call returns to: with the line of the call. To be freed; NULL if the
+ * address is in no module. */
+char *code_describe_return(const struct code *code, uint64_t address);
 
 #endif
