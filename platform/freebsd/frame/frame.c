@@ -157,21 +157,6 @@ __attribute__((hot)) bool frame_is_fault(struct native_frame native)
     }
 }
 
-__attribute__((hot)) bool frame_is_fault_for_sure(const void *context)
-{
-    return frame_flags(context) & FLAG_RESUME;
-}
-
-bool frame_is_sent(const void *info)
-{
-    return ((const struct native_info *)info)->is_sent;
-}
-
-void frame_set_kernel_signal(struct native_frame native, int number)
-{
-    *(struct native_info *)native.info = (struct native_info){.number = number};
-}
-
 void frame_set_step_trap(struct native_frame native)
 {
     const struct frame_exception trap = {.trap = TRAP_DEBUG, .address = context_of(native.context)->address};

@@ -102,21 +102,6 @@ uint64_t mask_change(int how, const uint64_t *bits)
     return before.low;
 }
 
-__attribute__((hot)) uint64_t platform_mask_exchange(const uint64_t *wanted)
-{
-    return mask_change(SIG_SETMASK, wanted);
-}
-
-__attribute__((hot)) void platform_mask_set(uint64_t wanted)
-{
-    mask_change(SIG_SETMASK, &wanted);
-}
-
-bool platform_mask_is_allowed(void)
-{
-    return true;
-}
-
 uint64_t platform_signals_hold(void)
 {
     const struct halves all = {UINT64_MAX, UINT64_MAX};

@@ -1,11 +1,12 @@
-/* frame.c: what a frame says of stacks, where a function of platform/ is what the system calls: it has found out before
- * which the alternate stack is. */
+/* frame.c: what is alike in the frames of systems on which a function of platform/ is what the system calls: it has
+ * found out before which the alternate stack is, and whether the signal was sent. */
 #if defined(_WIN32)
 #error "platform/posix/called/frame.c is specific to POSIX"
 #endif
 
 #include "platform/frame/frame.h"
 
+#include "decode/x86/flags.h"
 #include "nested.h"
 #include "platform/frame/open.h"
 
@@ -18,6 +19,25 @@ __attribute__((hot)) void frame_open(struct fault_frame *frame, struct native_fr
 {
     open_frame(frame, native);
 }
+
+/* ---- whose the signal is ---- */
+
+__attribute__((hot)) bool frame_is_fault_for_sure(const void *context)
+{
+    return frame_flags(context) & FLAG_RESUME;
+}
+
+bool frame_is_sent(const void *info)
+{
+    return ((const struct native_info *)info)->is_sent;
+}
+
+void frame_set_kernel_signal(struct native_frame native, int number)
+{
+    *(struct native_info *)native.info = (struct native_info){.number = number};
+}
+
+/* ---- alternate stacks ---- */
 
 __attribute__((hot)) struct alternate_stack frame_stack_in_force(const void *context)
 {

@@ -18,8 +18,8 @@ while read -r header; do
     mkdir -p "$(dirname "$FREEBSD_SYSTEM/include/$header")"
     echo "#include \"$here/freebsd.h\"" >"$FREEBSD_SYSTEM/include/$header"
 done <"$here/headers.txt"
-"${native[@]}" "$here"/loader/*.c "$here/loader/entry_$cpu.S" "$here/../ports/numbers.c" "$here/../ports/jumps_$cpu.S" \
-    -o "$FREEBSD_SYSTEM/loader" -rdynamic -Wl,--no-as-needed -lpthread -ldl -lm
+"${native[@]}" "$here"/loader/*.c "$here/loader/entry_$cpu.S" "$here"/../ports/{files,numbers}.c \
+    "$here/../ports/jumps_$cpu.S" -o "$FREEBSD_SYSTEM/loader" -rdynamic -Wl,--no-as-needed -lpthread -ldl -lm
 "$FREEBSD_SYSTEM/loader" --names | while read -r kind name; do
     echo ".globl $name; .type $name, @$kind; .size $name, 8; $name: .quad 0"
 done >"$FREEBSD_SYSTEM/libc.S"

@@ -3,6 +3,14 @@
 #ifndef SEGUE_TESTS_PORTS_LOADER_H
 #define SEGUE_TESTS_PORTS_LOADER_H
 
+#include <stdint.h>
+
+/* Ends the loader with that message. */
+_Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A whole file in memory. */
+const uint8_t *read_file(const char *path);
+
 /* What both systems call these. */
 enum {
     BSD_ILL = 4,

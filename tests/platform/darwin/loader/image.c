@@ -2,14 +2,10 @@
 #define _GNU_SOURCE
 #include "loader.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define PAGE 4096u
@@ -116,26 +112,10 @@ static struct image {
 } images[IMAGES];
 static unsigned image_count;
 
-void fail(const char *format, ...)
+static const uint8_t *read_program(const char *path)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    fputs("loader: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
-    va_end(arguments);
-    _exit(125);
-}
-
-static const uint8_t *read_file(const char *path)
-{
-    struct stat status;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0 || fstat(file, &status) != 0)
-        fail("%s: %s", path, strerror(errno));
-    void *bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
-    close(file);
-    if (bytes == MAP_FAILED || ((const struct header *)bytes)->magic != MAGIC)
+    const uint8_t *bytes = read_file(path);
+    if (((const struct header *)(const void *)bytes)->magic != MAGIC)
         fail("%s is not a Mach-O file of 64 bits", path);
     return bytes;
 }
@@ -214,7 +194,7 @@ static struct image *load(const char *path)
         fail("too many libraries");
     struct image *image = &images[image_count++];
     image->path = path;
-    image->file = read_file(path);
+    image->file = read_program(path);
     for (EACH_COMMAND(image, at)) {
         if (at->kind == COMMAND_SEGMENT && image->segment_count < SEGMENTS)
             image->segments[image->segment_count++] = (struct segment *)(uintptr_t)at;

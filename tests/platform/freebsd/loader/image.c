@@ -3,15 +3,11 @@
 #include "loader.h"
 
 #include <elf.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <link.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
@@ -56,27 +52,11 @@ static uintptr_t variables_end;
 __thread struct locals locals __attribute__((aligned(64), tls_model("local-exec")));
 _Static_assert(sizeof locals % 64 == 0, "it ends at the thread pointer");
 
-void fail(const char *format, ...)
+static const uint8_t *read_program(const char *path)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    fputs("loader: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
-    va_end(arguments);
-    _exit(125);
-}
-
-static const uint8_t *read_file(const char *path)
-{
-    struct stat status;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0 || fstat(file, &status) != 0)
-        fail("%s: %s", path, strerror(errno));
-    const uint8_t *bytes = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
-    close(file);
-    if (bytes == MAP_FAILED || memcmp(bytes, ELFMAG, SELFMAG) != 0 || bytes[EI_OSABI] != ELFOSABI_FREEBSD ||
-        ((const ElfW(Ehdr) *)bytes)->e_machine != MACHINE)
+    const uint8_t *bytes = read_file(path);
+    if (memcmp(bytes, ELFMAG, SELFMAG) != 0 || bytes[EI_OSABI] != ELFOSABI_FREEBSD ||
+        ((const ElfW(Ehdr) *)(const void *)bytes)->e_machine != MACHINE)
         fail("%s is not a file for FreeBSD on this processor", path);
     return bytes;
 }
@@ -188,7 +168,7 @@ static void load(const char *path)
         fail("too many libraries");
     struct image *image = &images[image_count++];
     image->path = path;
-    image->file = read_file(path);
+    image->file = read_program(path);
     map_segments(image);
     find_symbols(image);
     load_libraries(image);

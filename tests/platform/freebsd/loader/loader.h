@@ -33,8 +33,6 @@
 
 #include "tests/platform/ports/loader.h"
 
-_Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
 /* ---- image.c ---- */
 
 typedef int program_main(int argc, char **argv, char **environment);
