@@ -5,6 +5,10 @@
  *      step        the library's: an alias, by the engine that the instruction needs
  *      reopen      the handler opens the page, sets the trap flag, and closes the page at the trap: what remains exact
  *                  without a decoder, for a program of one thread
+ *      gathered    a handler of the program's that opens the frame, gathers the vector state, goes on behind the
+ *                  instruction and writes the frame: what a step takes beside the step itself
+ *      own         the same, which plans the step and carries it out: without regions, policies and removals
+ *      direct      the floor's, which leaves by NtContinue and not through the dispatcher
  *
  *      fault [ROUNDS [FAULTS]] */
 #if !defined(_WIN32) || !defined(__x86_64__)
@@ -12,6 +16,7 @@
 #endif
 
 #include <segue/segue.h>
+#include <segue/windows.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <windows.h>
@@ -40,6 +45,39 @@ static LONG CALLBACK reopen(EXCEPTION_POINTERS *exception)
     else
         exception->ContextRecord->EFlags |= FLAG_TRAP;
     return EXCEPTION_CONTINUE_EXECUTION;
+}
+
+static _Alignas(64) unsigned char area[4096];
+static bool steps;
+
+static LONG CALLBACK own(EXCEPTION_POINTERS *exception)
+{
+    const struct segue_window window = segue_mapping_window(&mapping);
+    struct segue_frame frame;
+    struct segue_plan plan;
+    enum segue_status status = segue_frame_open(&frame, exception);
+    if (status == SEGUE_HANDLED)
+        return EXCEPTION_CONTINUE_EXECUTION;
+    if (status != SEGUE_OK || segue_frame_gather(&frame, area, sizeof area) != SEGUE_OK)
+        return EXCEPTION_CONTINUE_SEARCH;
+    frame.regs.rip += steps ? 0 : length;
+    status = steps ? segue_frame_plan(&frame, &window, 1, &plan) : segue_frame_write(&frame);
+    if (steps && status == SEGUE_OK)
+        status = segue_frame_step(&frame, &plan);
+    return status == SEGUE_OK ? EXCEPTION_CONTINUE_EXECUTION : EXCEPTION_CONTINUE_SEARCH;
+}
+
+/* The dispatcher counts its calls of a handler that is left so, and never removes it: it stays, without effect. */
+static LONG (*WINAPI go_on)(CONTEXT *context, BOOLEAN test_alert);
+static bool is_direct;
+
+static LONG CALLBACK direct(EXCEPTION_POINTERS *exception)
+{
+    if (!is_direct)
+        return EXCEPTION_CONTINUE_SEARCH;
+    exception->ContextRecord->Rip += length;
+    go_on(exception->ContextRecord, FALSE);
+    abort();
 }
 
 static enum segue_verdict step(void *context, const struct segue_event *event)
@@ -93,11 +131,11 @@ static double microseconds(const struct kind *kind, char *page, unsigned faults)
     return (double)(thread_time() - begin) / 10 / faults;
 }
 
-static double by_handler(PVECTORED_EXCEPTION_HANDLER handler, const struct kind *kind, unsigned faults)
+static double by_handler(PVECTORED_EXCEPTION_HANDLER handler, char *page, const struct kind *kind, unsigned faults)
 {
     void *added = AddVectoredExceptionHandler(1, handler);
     length = kind->length;
-    double time = microseconds(kind, plain, faults);
+    double time = microseconds(kind, page, faults);
     RemoveVectoredExceptionHandler(added);
     return time;
 }
@@ -125,6 +163,32 @@ static double median(double *values, unsigned count)
     return values[count / 2];
 }
 
+/* What the ways take that are not the library's own handler, over the floor. */
+static void compare_own(const struct kind *kind, unsigned rounds, unsigned faults)
+{
+    static double gathered[ROUNDS_MOST], stepped[ROUNDS_MOST], directly[ROUNDS_MOST];
+    for (unsigned i = 0; i < rounds; i++) {
+        double floor = by_handler(skip, plain, kind, faults);
+        steps = false;
+        gathered[i] = by_handler(own, mapping.memory, kind, faults) / floor;
+        steps = true;
+        stepped[i] = by_handler(own, mapping.memory, kind, faults) / floor;
+    }
+    printf("RATIO %s_gathered_over_floor %.3f\n", kind->name, median(gathered, rounds));
+    printf("RATIO %s_own_over_floor %.3f\n", kind->name, median(stepped, rounds));
+    go_on = (LONG(*WINAPI)(CONTEXT *, BOOLEAN))(void *)GetProcAddress(GetModuleHandleA("ntdll.dll"), "NtContinue");
+    if (!go_on || !AddVectoredExceptionHandler(1, direct))
+        abort();
+    for (unsigned i = 0; i < rounds; i++) {
+        double floor = by_handler(skip, plain, kind, faults);
+        is_direct = true;
+        length = kind->length;
+        directly[i] = microseconds(kind, plain, faults) / floor;
+        is_direct = false;
+    }
+    printf("RATIO %s_direct_over_floor %.3f\n", kind->name, median(directly, rounds));
+}
+
 int main(int argc, char **argv)
 {
     unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 7, faults = argc > 2 ? (unsigned)atoi(argv[2]) : 200000;
@@ -139,8 +203,9 @@ int main(int argc, char **argv)
         return 1;
     for (unsigned k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         for (unsigned i = 0; i < rounds; i++) {
-            double floor = by_handler(skip, &kinds[k], faults), stepped = by_library(&kinds[k], faults);
-            double again = by_handler(skip, &kinds[k], faults), reopened = by_handler(reopen, &kinds[k], faults);
+            double floor = by_handler(skip, plain, &kinds[k], faults), stepped = by_library(&kinds[k], faults);
+            double again = by_handler(skip, plain, &kinds[k], faults);
+            double reopened = by_handler(reopen, plain, &kinds[k], faults);
             floors[i] = floor;
             over_floor[i] = stepped / ((floor + again) / 2);
             over_reopen[i] = stepped / reopened;
@@ -149,5 +214,6 @@ int main(int argc, char **argv)
         printf("RATIO %s_over_floor %.3f\n", kinds[k].name, median(over_floor, rounds));
         printf("RATIO %s_over_reopen %.3f\n", kinds[k].name, median(over_reopen, rounds));
     }
+    compare_own(&kinds[0], rounds, faults);
     return 0;
 }

@@ -1,5 +1,5 @@
-/* embedder.c: a program's own handler of signals, by <segue/posix.h>, where the library opens a frame whose extended
- * state the system keeps in parts: without the library's handler, and in front of it. */
+/* embedder.c: a program's own handler of signals, by <segue/posix.h>: without the library's handler, and in front of
+ * it. Except on Linux the system keeps the frame's extended state in parts, which the handler gathers. */
 #include "posix.h"
 
 #include <segue/handler.h>
@@ -151,8 +151,11 @@ static void frame_is_stepped_by_each_engine(void **state)
 
 static void state_must_be_gathered_before_a_step(void **state)
 {
-    volatile uint8_t *page = begin_own(2);
     (void)state;
+#if defined(__linux__)
+    skip_if("a frame has its state in one place");
+#endif
+    volatile uint8_t *page = begin_own(2);
     gathers = false;
     load(page);
     assert_int_equal(opened, SEGUE_OK);
@@ -235,7 +238,8 @@ static void signal_without_a_handler_ends_the_process(void **state)
     static void (*const ways[])(void) = {die_by_default, die_by_ignored_fault, die_by_the_second_signal};
     target = begin_own(2);
     (void)state;
-    gathers = false;
+    /* No access is in it. */
+    window = (struct segue_window){.size = 0};
     for (unsigned i = 0; i < sizeof ways / sizeof *ways; i++)
         assert_int_equal(ends_by(ways[i]), closed_signal());
     end_own();
@@ -350,11 +354,14 @@ static void it_stands_in_front_of_the_library(void **state)
     assert_int_equal(install(), SEGUE_OK);
     assert_int_equal(segue_region_add(&page_region), SEGUE_OK);
     set(previous);
+#if !defined(__linux__)
     gathers = false;
     assert_int_equal(load(page + 4), 0x07060504);
     assert_int_equal(asked, 1);
     assert_int_equal(stepped, 0);
+#endif
     gathers = true;
+    asked = 1;
     assert_int_equal(load(page + 8), 0x0b0a0908);
     assert_int_equal(asked, 1);
     assert_int_equal(stepped, 1);
