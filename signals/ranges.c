@@ -15,10 +15,27 @@
 #include "signals/hot/leave.h"
 
 const struct code_range *const library_ranges[] = {
-    &entry_range,          &entry_suspend_range,     &entry_begin_range,  &guest_handler_range, &guest_entry_range,
-    &restorer_plain_range, &restorer_of_relay_range, &relay_range,        &landing_range,       &shortcut_range,
-    &pad_rcx_range,        &pad_word_range,          &guest_page_range,   &guest_call_range,    &hot_range,
-    &calls_gate_range,     &calls_make_range,        &calls_detour_range, &calls_trap_range,    NULL,
+    &entry_range,
+    &entry_suspend_range,
+    &entry_begin_range,
+    &guest_handler_range,
+    &guest_entry_range,
+    &restorer_plain_range,
+    &restorer_of_relay_range,
+    &relay_range,
+    &landing_range,
+    &shortcut_range,
+    &pad_rcx_range,
+    &pad_word_range,
+    &guest_page_range,
+    &guest_call_range,
+    &hot_range,
+    &calls_gate_range,
+    &calls_make_range,
+    &calls_detour_range,
+    &calls_trap_range,
+    &calls_run_range,
+    NULL,
 };
 
 void ranges_leave(void *context)

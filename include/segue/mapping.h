@@ -127,9 +127,10 @@ SEGUE_API enum segue_status segue_mapping_destroy(struct segue_mapping *mapping)
 SEGUE_CHECK SEGUE_API enum segue_status segue_mapping_adopt(void *memory, size_t size,
                                                             struct segue_mapping *mapping);
 
-/* Puts private memory with the same contents, and with the protections of the alias, in place of
- * the pages of an adopted mapping, and unmaps the alias. Returns as segue_mapping_adopt;
- * SEGUE_INVALID for a mapping that segue_mapping_adopt has not made. MT-Safe, AS-Unsafe. */
+/* Puts the mapping back that was at the pages before, of the same file and with the same advice,
+ * but with the present contents and the protections of the alias; and unmaps the alias. Returns as
+ * segue_mapping_adopt; SEGUE_INVALID for a mapping that segue_mapping_adopt has not made. MT-Safe,
+ * AS-Unsafe. */
 SEGUE_API enum segue_status segue_mapping_release(struct segue_mapping *mapping);
 
 /* Sets the protection of `size` bytes of `memory` from `offset` on. `allowed` has the enum

@@ -47,6 +47,16 @@ struct segue_watch {
 /* The most ranges that are watched at the same time. */
 #define SEGUE_WATCHES_MOST 131071
 
+/* What a record reports. */
+enum segue_watch_kind {
+    SEGUE_WATCH_ACCESS = 0,
+    /* A system call of the program's has unmapped or replaced these bytes of the range, or made of
+     * them what cannot be watched: they are watched no more. */
+    SEGUE_WATCH_ENDED = 1,
+    /* A system call has moved them (mremap), and they are watched where they are now. */
+    SEGUE_WATCH_MOVED = 2,
+};
+
 /* One access to one range. */
 struct segue_watch_record {
     /* The range's. */
@@ -66,7 +76,9 @@ struct segue_watch_record {
     /* `before` and `after` are valid. They are exact, also of a locked instruction; not known of a
      * few instructions (docs/watch.md). */
     bool has_values;
-    uint8_t reserved8[2];
+    /* enum segue_watch_kind. */
+    uint8_t kind;
+    uint8_t reserved8;
     /* The first bytes of the part, lowest address first; the other ones are zero. */
     unsigned char before[32];
     unsigned char after[32];
@@ -75,13 +87,15 @@ struct segue_watch_record {
      * have written in between. */
     int32_t system_call;
     uint32_t reserved32;
-    uint64_t reserved[1];
+    /* Of SEGUE_WATCH_MOVED: where `address` is now. */
+    uint64_t moved_to;
 };
 
 /* Begins to watch `count` ranges; stores the names of the watches in `ids`. Many ranges take less
  * time in one call. Needs segue_install, and in a process of several threads segue_suspend_install,
  * because the other threads are suspended while pages are replaced. Until segue_watch_remove, the
- * program must not unmap, remap or change the protection of the pages. Returns SEGUE_OK;
+ * program must not unmap, remap or change the protection of the pages, unless the library sees its
+ * system calls (SEGUE_INSTALL_SYSTEM_CALLS): then all these go on working. Returns SEGUE_OK;
  * SEGUE_INVALID; SEGUE_BUSY inside a fault, or if the range has a page of a running thread's stack
  * at or below its stack pointer; SEGUE_UNSUPPORTED for memory that is not private to the process,
  * that is code, a thread's static thread-local storage or the library's own; SEGUE_OVERLAP if a
@@ -91,8 +105,8 @@ struct segue_watch_record {
 SEGUE_CHECK SEGUE_API enum segue_status segue_watch_add(const struct segue_watch *watches,
                                                         size_t count, uint64_t *ids);
 
-/* Ends a watch. With the last one of adjacent pages, private memory with the same contents is put
- * back in their place. Events that are queued already stay in the queue. Returns SEGUE_OK;
+/* Ends a watch. With the last one of adjacent pages, their mapping is put back, with the present
+ * contents. Events that are queued already stay in the queue. Returns SEGUE_OK;
  * SEGUE_NOT_FOUND; SEGUE_BUSY inside a fault; SEGUE_TIMEOUT, SEGUE_NO_MEMORY or SEGUE_SYSTEM if the
  * watch has ended, but the pages stay shared memory. MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_watch_remove(uint64_t id);

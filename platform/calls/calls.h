@@ -149,6 +149,54 @@ bool calls_answered(struct native_frame native, struct call_record **record);
 /* Whether the call sets a filter for the calls that follow: the library's own may be answered by it, too. */
 bool calls_sets_filter(const struct system_call *call);
 
+/* ---- calls that change what is mapped ---- */
+
+enum memory_change_kind {
+    /* Another protection, by enum platform_access alone. */
+    MEMORY_PROTECTED,
+    /* Advice, locks: of the mapping, and nothing that its pages show. */
+    MEMORY_ADVISED,
+    /* The pages are to show again what the mapping holds without what the process has written. */
+    MEMORY_DROPPED,
+    /* The pages are unmapped, replaced, moved, or get what a second view cannot have. */
+    MEMORY_REPLACED,
+};
+
+/* Of the addresses that a call changes. */
+struct memory_change {
+    enum memory_change_kind kind;
+    /* Whole pages. The second range is what a move replaces. */
+    uint64_t start, end, second_start, second_end;
+    /* For MEMORY_PROTECTED. */
+    int protection;
+    /* What the pages had is afterwards at the address that the call returns, up to `moved` bytes; 0: nothing moves. */
+    uint64_t moved;
+    /* A range with holes is changed all the same. */
+    bool passes_holes;
+};
+
+/* Whether the call changes what is mapped; fills in `change`. General registers only. */
+bool calls_changes_memory(const struct system_call *call, struct memory_change *change);
+
+/* Makes such a call, not caught: with its arguments; or, if it replaces no pages, for those from `start` to `end`,
+ * wherever they are. Return its result, or a negative error number. */
+long calls_change(const struct system_call *call);
+long calls_change_range(const struct system_call *call, uint64_t start, uint64_t end);
+
+/* Whether such a call, with that result, has changed nothing. */
+bool calls_change_failed(const struct system_call *call, long result);
+
+/* Arranges that the thread calls a function in place of the call: on its own stack, with its own mask, in no handler.
+ * It may do what a function may that the program calls at that place, while it holds any lock. What it returns is the
+ * call's result. The caller has seen that the stack can be written down to calls_run_stack. False if that is not
+ * possible. */
+typedef long calls_function(const struct system_call *call);
+uint64_t calls_run_stack(const struct system_call *call);
+bool calls_run(const struct system_call *call, calls_function *function);
+
+/* A thread that is on its way to the function or back. */
+extern const struct code_range calls_run_range;
+
 /* The result of a call for which there is no memory. */
 #define CALLS_NO_MEMORY (-12L)
 /* The result of a call whose pointer cannot be accessed. */

@@ -35,6 +35,12 @@ static inline void fork_lock_take(struct fork_lock *lock)
         pthread_mutex_lock(&lock->mutex);
 }
 
+/* False if another thread has it. */
+static inline bool fork_lock_try(struct fork_lock *lock)
+{
+    return fork_lock_is_ours(lock) || pthread_mutex_trylock(&lock->mutex) == 0;
+}
+
 static inline void fork_lock_release(struct fork_lock *lock)
 {
     if (!fork_lock_is_ours(lock))

@@ -182,7 +182,8 @@ struct entry {
 
 static enum outcome serve_region(struct work *work, const struct region *faulted, struct entry entry)
 {
-    if (is_changing(faulted))
+    /* It may have been cut since it was found. */
+    if (is_changing(faulted) || work->service.frame.public.fault.address - faulted->base >= faulted->size)
         return OUTCOME_RETRIED;
     if (faulted->flags & SEGUE_REGION_IDLE)
         return OUTCOME_PASSED;

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "misuse.h"
 #include "platform/process/fork_lock.h"
 #include "platform/reason.h"
 #include "platform/threads/thread.h"
@@ -16,14 +17,10 @@
 #include "signals/syscalls/busy.h"
 #include "signals/threads/thread.h"
 
-#define HOT_FLAGS (SEGUE_REGION_COUNT | SEGUE_REGION_HOT_GENERAL | SEGUE_REGION_HOT_REGS | SEGUE_REGION_IDLE)
-#define KNOWN_FLAGS (SEGUE_REGION_WRITE_IS_READ_WRITE | SEGUE_REGION_PROTECTION_KEYS | SEGUE_REGION_HOT | HOT_FLAGS)
-_Static_assert(KNOWN_FLAGS < REGION_CHANGES, "struct region has room for them");
-
 static struct table table;
 static struct fork_lock changing = FORK_LOCK_INITIALIZER;
 static uint64_t removals;
-static size_t count;
+static size_t count_of_regions;
 
 /* A removal in progress: its region is hidden, and the remover waits for the readers. It lies on the remover's stack;
  * a child made by fork has a copy of that stack, but not the remover. */
@@ -43,14 +40,33 @@ struct update {
 };
 static struct update *updates;
 
+/* Odd while regions are taken out of the table that are put in again: for some hundred instructions, in which no signal
+ * interrupts. Who finds none looks again then. */
+static uint32_t divisions;
+
 SEGUE_HOT_POLICY const struct region *region_at(uint64_t address)
 {
-    return table_find(&table, address);
+    for (;;) {
+        const uint32_t before = __atomic_load_n(&divisions, __ATOMIC_ACQUIRE);
+        const struct region *found = table_find(&table, address);
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (found || (before % 2 == 0 && __atomic_load_n(&divisions, __ATOMIC_RELAXED) == before))
+            return found;
+    }
 }
 
 SEGUE_HOT_POLICY void region_gap(uint64_t address, uint64_t *first, uint64_t *last)
 {
-    table_gap(&table, address, first, last);
+    const uint64_t lowest = *first, highest = *last;
+    for (;;) {
+        const uint32_t before = __atomic_load_n(&divisions, __ATOMIC_ACQUIRE);
+        table_gap(&table, address, first, last);
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (before % 2 == 0 && __atomic_load_n(&divisions, __ATOMIC_RELAXED) == before)
+            return;
+        *first = lowest;
+        *last = highest;
+    }
 }
 
 __attribute__((hot)) void region_prefetch(uint64_t address)
@@ -91,7 +107,7 @@ __attribute__((hot)) uint64_t region_removals(void)
 
 SEGUE_HOT_POLICY size_t region_count(void)
 {
-    return __atomic_load_n(&count, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&count_of_regions, __ATOMIC_ACQUIRE);
 }
 
 void region_before_fork(void)
@@ -127,7 +143,7 @@ static void finish(struct removal *removal)
         hot_slot_release(slot_of(removal->region));
     table_remove(&table, removal->region);
     table_reuse(&table, removal->retired);
-    __atomic_fetch_sub(&count, 1, __ATOMIC_RELEASE);
+    __atomic_fetch_sub(&count_of_regions, 1, __ATOMIC_RELEASE);
     removal->done = true;
 }
 
@@ -151,73 +167,6 @@ void region_in_child(void)
     for (; updates; updates = updates->next)
         take_back(updates);
     fork_lock_in_child(&changing);
-}
-
-/* Names what is wrong with the window's own fields; NULL if they are valid. */
-static const char *misuse_of_parts(const struct segue_window *window)
-{
-    switch (window->kind) {
-    case SEGUE_WINDOW_ALIAS:
-        if (!window->alias)
-            return "region.window.alias is NULL";
-        /* Both begin on a page, so that an access has the same alignment in the region and in its alias. */
-        return (uintptr_t)window->alias % PAGE ? "region.window.alias is not a multiple of the page size" : NULL;
-    case SEGUE_WINDOW_CALLBACK:
-        return window->read || window->write ? NULL : "region.window.read and .write are both NULL";
-    case SEGUE_WINDOW_EXPOSED:
-    case SEGUE_WINDOW_FORCED:
-        return NULL;
-    }
-    return "region.window.kind is not an enum segue_window_kind";
-}
-
-/* The same for what hot sites need. */
-static const char *misuse_of_hot(const struct segue_region *region)
-{
-    if (!(region->flags & SEGUE_REGION_HOT)) {
-        if (region->hot_policy)
-            return "region.hot_policy is set without SEGUE_REGION_HOT";
-        if (region->sample)
-            return "region.sample is set without SEGUE_REGION_HOT";
-        return region->flags & HOT_FLAGS ? "region.flags has a flag that needs SEGUE_REGION_HOT" : NULL;
-    }
-    if (region->window.kind != SEGUE_WINDOW_ALIAS)
-        return "region.window of a hot region is not an alias";
-    if (!hot_is_near(&region->window))
-        return "region.window.alias of a hot region is not within 2 GiB of region.window.base";
-    if (region->policy && !region->hot_policy)
-        return "region.hot_policy of a hot region with a policy is NULL";
-    if (region->hot_policy && !region->policy)
-        return "region.policy of a hot region with a hot policy is NULL";
-    if (region->hot_policy && (region->flags & SEGUE_REGION_COUNT))
-        return "region.flags has SEGUE_REGION_COUNT, but a hot policy counts for itself";
-    if (region->sample && !region->hot_policy)
-        return "region.sample is set without a hot policy";
-    if (region->sample & (region->sample - 1))
-        return "region.sample is not a power of two";
-    return NULL;
-}
-
-/* Names what is wrong with the region; NULL if it is valid. */
-static const char *misuse(const struct segue_region *region)
-{
-    const struct segue_window *window = &region->window;
-    if (!RESERVED_IS_ZERO(region))
-        return "region.reserved is not zero: was the struct initialised?";
-    if (!RESERVED_IS_ZERO(window))
-        return "region.window.reserved is not zero: was the struct initialised?";
-    if (window->size == 0)
-        return "region.window.size is 0";
-    if (window->base % PAGE)
-        return "region.window.base is not a multiple of the page size";
-    if (window->size % PAGE)
-        return "region.window.size is not a multiple of the page size";
-    if (window->base >= TABLE_LIMIT || window->size > TABLE_LIMIT - window->base)
-        return "region.window reaches beyond the addresses of programs";
-    if (region->flags & ~(uint32_t)KNOWN_FLAGS)
-        return "region.flags has a bit that enum segue_region_flags does not define";
-    const char *wrong = misuse_of_parts(window);
-    return wrong ? wrong : misuse_of_hot(region);
 }
 
 /* In the table's form, with its hot slot. */
@@ -261,13 +210,13 @@ static enum segue_status add(const struct segue_region *region, int64_t watched)
     }
     if (slot)
         hot_slot_open(slot);
-    __atomic_fetch_add(&count, 1, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&count_of_regions, 1, __ATOMIC_RELEASE);
     return SEGUE_OK;
 }
 
 enum segue_status region_add_watched(const struct segue_region *region, int64_t watched)
 {
-    const char *wrong = region ? misuse(region) : "region is NULL";
+    const char *wrong = region ? region_misuse(region) : "region is NULL";
     if (wrong)
         return reason_give(SEGUE_INVALID, wrong);
     if (thread_is_inside())
@@ -427,9 +376,33 @@ static void forget_update(const struct update *update)
         *link = update->next;
 }
 
+/* Marks the region, and waits until no thread uses it; then the lock is held again. False if another thread has removed
+ * it meanwhile. */
+static bool begin_update(struct update *update)
+{
+    struct region *found = update->region;
+    struct hot_slot *slot = slot_of(found);
+    update->next = updates;
+    updates = update;
+    __atomic_fetch_or(&found->flags, REGION_CHANGES, __ATOMIC_SEQ_CST);
+    /* A fault that comes before the change may find it idle: its pages are accessible, and it retries. */
+    __atomic_fetch_add(&removals, 1, __ATOMIC_RELEASE);
+    if (slot)
+        hot_slot_close(slot);
+    fork_lock_release(&changing);
+
+    readers_wait(found);
+    if (slot)
+        hot_slot_wait(slot);
+
+    fork_lock_take(&changing);
+    forget_update(update);
+    return update->region;
+}
+
 enum segue_status segue_region_update(const struct segue_region *region)
 {
-    const char *wrong = region ? misuse(region) : "region is NULL";
+    const char *wrong = region ? region_misuse(region) : "region is NULL";
     if (wrong)
         return reason_give(SEGUE_INVALID, wrong);
     if (thread_is_inside())
@@ -448,25 +421,112 @@ enum segue_status segue_region_update(const struct segue_region *region)
                                        ? "there is no region with this window, or another thread changes it"
                                        : "an instruction that accesses the region's alias could not be written");
     }
-    struct update update = {found, updates};
-    updates = &update;
-    __atomic_fetch_or(&found->flags, REGION_CHANGES, __ATOMIC_SEQ_CST);
-    /* A fault that comes before the change may find it idle: its pages are accessible, and it retries. */
-    __atomic_fetch_add(&removals, 1, __ATOMIC_RELEASE);
-    struct hot_slot *slot = slot_of(found);
-    if (slot)
-        hot_slot_close(slot);
-    fork_lock_release(&changing);
-
-    readers_wait(found);
-    if (slot)
-        hot_slot_wait(slot);
-
-    fork_lock_take(&changing);
-    forget_update(&update);
-    status = update.region ? change(update.region, region) : SEGUE_NOT_FOUND;
+    struct update update = {.region = found};
+    status = begin_update(&update) ? change(found, region) : SEGUE_NOT_FOUND;
     fork_lock_release(&changing);
     return reason_give(status, "another thread has removed the region");
+}
+
+/* ---- cutting ---- */
+
+static void give_slots(const struct region *parts, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (parts[i].hot.slot)
+            hot_slot_release(parts[i].hot.slot);
+}
+
+/* What is left of the region on both sides of the pages, with slots. */
+static enum segue_status make_parts(const struct region *region, uint64_t from, uint64_t end,
+                                    struct region parts[TABLE_PARTS], unsigned *count)
+{
+    const uint64_t starts[] = {region->base, end}, ends[] = {from, region->base + region->size};
+    const int64_t watched = region->hot.slot ? region->hot.slot->watched : 0;
+    *count = 0;
+    for (unsigned i = 0; i < TABLE_PARTS; i++) {
+        if (starts[i] >= ends[i])
+            continue;
+        struct region *part = &parts[*count];
+        *part = *region;
+        part->base = starts[i];
+        part->size = ends[i] - starts[i];
+        part->place = (char *)region->place + (starts[i] - region->base);
+        part->hot.slot = NULL;
+        struct segue_region shown = region_shown(part);
+        enum segue_status status = region->hot.slot ? hot_slot_take(&shown, watched, &part->hot.slot) : SEGUE_OK;
+        if (status != SEGUE_OK) {
+            give_slots(parts, *count);
+            return status;
+        }
+        ++*count;
+    }
+    return SEGUE_OK;
+}
+
+static enum segue_status divide(struct region *region, const struct region *parts, unsigned count)
+{
+    struct hot_slot *slot = slot_of(region);
+    struct region *places[TABLE_PARTS];
+    uint64_t before = platform_signals_hold();
+    __atomic_fetch_add(&divisions, 1, __ATOMIC_SEQ_CST);
+    enum segue_status status = table_divide(&table, region, parts, count, places);
+    __atomic_fetch_add(&divisions, 1, __ATOMIC_SEQ_CST);
+    platform_signals_release(before);
+    if (status != SEGUE_OK)
+        return status;
+    __atomic_fetch_add(&removals, 1, __ATOMIC_RELEASE);
+    __atomic_fetch_add(&count_of_regions, (size_t)count - 1, __ATOMIC_RELEASE);
+    for (unsigned i = 0; i < count; i++) {
+        __atomic_fetch_and(&places[i]->flags, (uint16_t)~REGION_CHANGES, __ATOMIC_RELEASE);
+        if (parts[i].hot.slot)
+            hot_slot_open(parts[i].hot.slot);
+    }
+    if (slot)
+        hot_slot_release(slot);
+    return SEGUE_OK;
+}
+
+/* With the lock, and no thread that uses the region. */
+static enum segue_status cut(struct region *region, uint64_t from, uint64_t end)
+{
+    struct region parts[TABLE_PARTS];
+    unsigned made;
+    enum segue_status status = make_parts(region, from, end, parts, &made);
+    if (status == SEGUE_OK) {
+        status = divide(region, parts, made);
+        if (status != SEGUE_OK)
+            give_slots(parts, made);
+    }
+    if (status != SEGUE_OK) {
+        __atomic_fetch_and(&region->flags, (uint16_t)~REGION_CHANGES, __ATOMIC_RELEASE);
+        if (slot_of(region))
+            hot_slot_open(slot_of(region));
+    }
+    return status;
+}
+
+enum segue_status region_cut(const void *base, uint64_t from, uint64_t end)
+{
+    enum segue_status status;
+    fork_lock_take(&changing);
+    struct region *found = find_without_constants(find_to_remove, base, &status);
+    if (!found || (found->flags & REGION_CHANGES)) {
+        fork_lock_release(&changing);
+        return found ? SEGUE_BUSY : status;
+    }
+    struct update update = {.region = found};
+    status = begin_update(&update) ? cut(found, from, end) : SEGUE_NOT_FOUND;
+    struct table_node *retired = table_retired(&table);
+    fork_lock_release(&changing);
+
+    readers_wait(NULL);
+    busy_wait(from, end - from);
+
+    fork_lock_take(&changing);
+    table_reuse(&table, retired);
+    fork_lock_release(&changing);
+    reclaim();
+    return status;
 }
 
 /* With all signals blocked: a handler that left by siglongjmp would leave the reader's slot taken indefinitely, and

@@ -33,6 +33,12 @@ enum segue_status region_add_watched(const struct segue_region *region, int64_t 
 /* Whether it is such a one. Its policies are the library's own: they neither look at vector state nor change it. */
 bool region_is_watched(const struct region *region);
 
+/* Takes pages out of a region that region_add_watched has added: what is left on each side of them becomes a region. A
+ * thread that accesses it meanwhile waits, and no access is missed; one to the pages begins again, and finds no region.
+ * `base`: the region's. Returns as segue_region_remove; SEGUE_NO_MEMORY, and nothing has changed. As that, not
+ * async-signal-safe, and not inside a fault. */
+enum segue_status region_cut(const void *base, uint64_t from, uint64_t end);
+
 /* The number of regions removed so far. Async-signal-safe. */
 uint64_t region_removals(void);
 

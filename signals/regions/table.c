@@ -231,13 +231,14 @@ static bool is_dense(const struct table *table)
     return table->region_count > table->node_count * (TABLE_SLOTS / 8);
 }
 
-/* Takes enough spare nodes that filling a range cannot fail half way. */
-static bool have_spares(struct table *table)
+/* Takes enough spare nodes that filling so many ranges cannot fail half way. */
+static bool have_spares(struct table *table, unsigned ranges)
 {
+    const unsigned needed = ranges * NODES_FOR_ONE_RANGE;
     unsigned count = 0;
-    for (struct table_node *node = table->spare; node && count < NODES_FOR_ONE_RANGE; node = node->next)
+    for (struct table_node *node = table->spare; node && count < needed; node = node->next)
         count++;
-    while (count++ < NODES_FOR_ONE_RANGE) {
+    while (count++ < needed) {
         struct table_node *node = pool_take(&nodes, is_dense(table));
         if (!node)
             return false;
@@ -252,19 +253,38 @@ static struct span span_of(const struct region *region)
     return (struct span){region->base, region->base + region->size - 1};
 }
 
-enum segue_status table_add(struct table *table, const struct region *region)
+static struct region *put(struct table *table, const struct region *region)
 {
     struct span range = span_of(region);
-    if (!is_free(&table->root, TABLE_LEVELS - 1, range))
-        return SEGUE_OVERLAP;
-    if (!have_spares(table))
-        return SEGUE_NO_MEMORY;
     table->region_count++;
     struct region *place = place_of(table, range);
     *place = *region;
     place->live = 0;
     fill(table, &table->root, TABLE_LEVELS - 1, range, (uint64_t)(uintptr_t)place);
     __atomic_store_n(&place->live, 1, __ATOMIC_RELEASE);
+    return place;
+}
+
+enum segue_status table_add(struct table *table, const struct region *region)
+{
+    struct span range = span_of(region);
+    if (!is_free(&table->root, TABLE_LEVELS - 1, range))
+        return SEGUE_OVERLAP;
+    if (!have_spares(table, 1))
+        return SEGUE_NO_MEMORY;
+    put(table, region);
+    return SEGUE_OK;
+}
+
+enum segue_status table_divide(struct table *table, const struct region *region, const struct region *parts,
+                               unsigned count, struct region **places)
+{
+    if (!have_spares(table, count))
+        return SEGUE_NO_MEMORY;
+    __atomic_store_n(&((struct region *)region)->live, 0, __ATOMIC_RELEASE);
+    table_remove(table, region);
+    for (unsigned i = 0; i < count; i++)
+        places[i] = put(table, &parts[i]);
     return SEGUE_OK;
 }
 

@@ -90,6 +90,12 @@ enum segue_status table_add(struct table *table, const struct region *region);
 void table_hide(struct table *table, const struct region *region);
 void table_remove(struct table *table, const struct region *region);
 
+/* In place of a region, so many regions inside its range, of which `places` becomes where each is. Between the two none
+ * is found there. SEGUE_OK; SEGUE_NO_MEMORY, and nothing has changed. */
+#define TABLE_PARTS 2u
+enum segue_status table_divide(struct table *table, const struct region *region, const struct region *parts,
+                               unsigned count, struct region **places);
+
 /* Takes away the nodes that removals have put out of the tree; after a wait for the readers they may be used again. */
 struct table_node *table_retired(struct table *table);
 void table_reuse(struct table *table, struct table_node *nodes);

@@ -49,6 +49,35 @@ static bool has_ended;
 /* The signals that the program does not block, but SIGSYS. */
 static uint64_t kept;
 
+/* ---- calls that change what is mapped ---- */
+
+static const struct memory_changer *changer;
+
+void syscalls_follow_changes(const struct memory_changer *by)
+{
+    __atomic_store_n(&changer, by, __ATOMIC_RELEASE);
+}
+
+/* Whether the call is the changer's. With a region. */
+static SEGUE_HOT_POLICY bool is_change(const struct system_call *call)
+{
+    const struct memory_changer *by = __atomic_load_n(&changer, __ATOMIC_ACQUIRE);
+    struct memory_change change;
+    if (!by || !calls_changes_memory(call, &change))
+        return false;
+    return ((change.start < change.end && space_has_region(change.start, change.end - change.start)) ||
+            (change.second_start < change.second_end &&
+             space_has_region(change.second_start, change.second_end - change.second_start))) &&
+           !by->is_own();
+}
+
+/* The function needs a stack. */
+static void run_change(const struct system_call *call)
+{
+    if (guard_probe_write((void *)(uintptr_t)calls_run_stack(call)) != 0 || !calls_run(call, changer->make))
+        calls_return(call, CALLS_NO_MEMORY);
+}
+
 /* ---- calls that do not trap ---- */
 
 /* A region's bytes are not read here: the access to them has been seen. */
@@ -65,6 +94,8 @@ static SEGUE_HOT_POLICY bool is_plain(const struct system_call *call)
         return false;
     if (region_count() == 0)
         return true;
+    if (is_change(call))
+        return false;
     if (calls_has_row(call))
         return !calls_visit(call, peek_plainly, space_has_region);
     uint8_t pointers = calls_refused_pointers(call->number);
@@ -222,6 +253,10 @@ bool syscalls_take(struct system_call *call, size_t room)
             pass(call, room, suspensions);
         return true;
     }
+    if (is_change(call)) {
+        run_change(call);
+        return true;
+    }
     bool is_known = calls_is_known(call, NULL);
     if (is_known && calls_visit(call, space_peek, space_has_region))
         return false;
@@ -237,8 +272,10 @@ bool syscalls_take(struct system_call *call, size_t room)
 
 /* ---- ask ---- */
 
-/* The questions about one access; SEGUE_STEP if all answer so. */
-static enum segue_verdict ask(struct work *work, const struct system_call *call, const struct call_access *access)
+/* The questions about one access; SEGUE_STEP if all answer so. `is_early`: a region changes, so the call is to begin
+ * again. */
+static enum segue_verdict ask(struct work *work, const struct system_call *call, const struct call_access *access,
+                              bool *is_early)
 {
     struct service *service = &work->service;
     service->footprint.count = 0;
@@ -247,6 +284,7 @@ static enum segue_verdict ask(struct work *work, const struct system_call *call,
         uint64_t part = space_part(access->address + done, access->size - done, &region);
         if (region && region_changes(region)) {
             wait_a_moment();
+            *is_early = true;
             return SEGUE_RETRY;
         }
         if (region && !(region->flags & SEGUE_REGION_IDLE)) {
@@ -440,12 +478,13 @@ static void make_as_asked(const struct system_call *call, const struct pending *
 }
 
 /* What the policies want; only SEGUE_STEP needs anything more than the frame. */
-static enum segue_verdict ask_all(struct work *work, const struct system_call *call, const struct pending *pending)
+static enum segue_verdict ask_all(struct work *work, const struct system_call *call, const struct pending *pending,
+                                  bool *is_early)
 {
     enum segue_verdict verdict = SEGUE_STEP;
     question_begin(work);
     for (size_t i = 0; verdict == SEGUE_STEP && i < pending->count; i++)
-        verdict = ask(work, call, &pending->accesses[i]);
+        verdict = ask(work, call, &pending->accesses[i], is_early);
     return verdict;
 }
 
@@ -480,8 +519,11 @@ void syscalls_serve(struct work *work, const struct system_call *call)
     }
     pending->count = calls_list(call, arguments, (char *)(pending->accesses + need.accesses), &need, pending->accesses);
     begin_service(work, call);
-    enum segue_verdict verdict = ask_all(work, call, pending);
-    if (verdict == SEGUE_DONE)
+    bool is_early = false;
+    enum segue_verdict verdict = ask_all(work, call, pending, &is_early);
+    if (is_early)
+        frame_set_instruction(call->native.context, call->instruction);
+    else if (verdict == SEGUE_DONE)
         finish_done(work, call);
     else if (verdict != SEGUE_STEP)
         make_as_asked(call, pending);

@@ -20,7 +20,9 @@
 #include "platform/process/once.h"
 #include "platform/reason.h"
 #include "platform/threads/thread.h"
+#include "platform/threads/wait.h"
 #include "policy.h"
+#include "signals/mutator/suspend.h"
 #include "signals/threads/thread.h"
 
 /* The most adoptions. */
@@ -35,20 +37,60 @@
 #define LONGEST UINT64_C(5000000000)
 
 static struct fork_lock lock = FORK_LOCK_INITIALIZER;
+/* The thread that has it. */
+static const void *adopter;
+/* In progress. */
+static unsigned forks;
 /* Of no size: free. */
 static struct adopted *all;
 static unsigned used;
 /* Of the library's own memory, which is in two mappings. */
 static uint64_t in_data = 1, in_bss;
 
+static void set_adopter(const void *thread)
+{
+    __atomic_store_n(&adopter, thread, __ATOMIC_RELAXED);
+}
+
+bool adopt_is_locked_here(void)
+{
+    return __atomic_load_n(&adopter, __ATOMIC_RELAXED) == platform_thread_self();
+}
+
 void adopt_lock(void)
 {
     fork_lock_take(&lock);
+    set_adopter(platform_thread_self());
 }
 
+/* Who forks keeps it. */
 void adopt_unlock(void)
 {
+    if (!forks)
+        set_adopter(NULL);
     fork_lock_release(&lock);
+}
+
+/* A thread that waits for the lock can be suspended by the one that has it. */
+uint64_t adopt_begin(void)
+{
+    for (;;) {
+        uint64_t mask = platform_asynchronous_hold();
+        if (!(mask & SIGNAL_BIT(suspend_signal())))
+            platform_mask_unblock(SIGNAL_BIT(suspend_signal()));
+        if (fork_lock_try(&lock)) {
+            set_adopter(platform_thread_self());
+            return mask;
+        }
+        platform_signals_release(mask);
+        wait_a_moment();
+    }
+}
+
+void adopt_end(uint64_t mask)
+{
+    adopt_unlock();
+    platform_signals_release(mask);
 }
 
 /* ---- fork ---- */
@@ -56,11 +98,11 @@ void adopt_unlock(void)
 /* Of the forks in progress: a fork handler may fork. Inner ones than these are not waited for. */
 #define NESTED 4u
 static struct child_wait waits[NESTED];
-static unsigned forks;
 
 static void before_fork(void)
 {
     fork_lock_before(&lock);
+    set_adopter(platform_thread_self());
     if (forks < NESTED)
         child_wait_begin(&waits[forks]);
     forks++;
@@ -70,6 +112,8 @@ static void in_parent(void)
 {
     if (forks && --forks < NESTED)
         child_wait_end(&waits[forks], LONGEST);
+    if (!forks)
+        set_adopter(NULL);
     fork_lock_after(&lock);
 }
 
@@ -81,6 +125,8 @@ static void in_child(void)
     policy_in_child();
     if (forks && --forks < NESTED)
         child_wait_done(&waits[forks]);
+    if (!forks)
+        set_adopter(NULL);
     fork_lock_in_child(&lock);
 }
 
@@ -158,11 +204,6 @@ static uint64_t room_of(uint64_t size)
     return size + PLATFORM_VIEW_GUARD;
 }
 
-uint64_t adopt_room(const struct adopted *adopted)
-{
-    return adopted->pages.alias + room_of(adopted->pages.size);
-}
-
 static enum segue_status reserve(struct adopted *adopted, bool has_room)
 {
     struct adoption *pages = &adopted->pages;
@@ -174,7 +215,12 @@ static enum segue_status reserve(struct adopted *adopted, bool has_room)
     adopted->reserved = platform_reserve_near(pages->at, size, adopted->reserved_size);
     if (!adopted->reserved)
         return reason_give(SEGUE_UNSUPPORTED, "there are no free addresses within 2 GiB of the pages");
+    pages->kept = adopted->kept = (uint64_t)(uintptr_t)platform_reserve(size);
+    adopted->kept_size = size;
+    if (!pages->kept)
+        return reason_give(SEGUE_NO_MEMORY, NULL);
     pages->alias = adopted->reserved + PLATFORM_VIEW_GUARD;
+    adopted->room = has_room ? pages->alias + room_of(size) : 0;
     return SEGUE_OK;
 }
 
@@ -182,6 +228,8 @@ static void unreserve(const struct adopted *adopted)
 {
     if (adopted->reserved)
         platform_view_unmap(adopted->reserved, adopted->reserved_size, false);
+    if (adopted->kept)
+        platform_unmap((void *)(uintptr_t)adopted->kept, adopted->kept_size);
 }
 
 /* With all other threads suspended. */
@@ -220,11 +268,18 @@ static void note(const struct adopted *adopted)
     used += at == used;
 }
 
-static void forget(const struct adopted *adopted)
+/* Whether that was the last of what was adopted with it. */
+static bool forget(const struct adopted *adopted)
 {
+    bool is_last = true;
     for (unsigned i = 0; i < used; i++)
-        if (all[i].pages.alias == adopted->pages.alias)
-            all[i].pages.size = 0;
+        if (all[i].pages.size && all[i].reserved == adopted->reserved) {
+            if (all[i].pages.alias == adopted->pages.alias)
+                all[i].pages.size = 0;
+            else
+                is_last = false;
+        }
+    return is_last;
 }
 
 enum segue_status adopt_all(struct adopted *adopted, unsigned count, bool has_room)
@@ -251,19 +306,51 @@ enum segue_status adopt_all(struct adopted *adopted, unsigned count, bool has_ro
     return status;
 }
 
+static struct adopted part_of(const struct adopted *adopted, uint64_t from, uint64_t end)
+{
+    const uint64_t offset = from - adopted->pages.at;
+    struct adopted part = *adopted;
+    part.pages = (struct adoption){from, end - from, adopted->pages.alias + offset, adopted->pages.kept + offset};
+    part.room = adopted->room ? adopted->room + offset : 0;
+    return part;
+}
+
+enum segue_status adopt_cut(const struct adopted *adopted, uint64_t from, uint64_t end,
+                            struct adopted parts[ADOPT_PARTS], unsigned *count)
+{
+    const struct adopted ends = part_of(adopted, from, end);
+    const uint64_t last = adopted->pages.at + adopted->pages.size;
+    struct held held;
+    *count = 0;
+    if (from > adopted->pages.at)
+        parts[(*count)++] = part_of(adopted, adopted->pages.at, from);
+    if (end < last)
+        parts[(*count)++] = part_of(adopted, end, last);
+    if (!has_places(ADOPT_PARTS))
+        return reason_give(SEGUE_NO_MEMORY, NULL);
+    enum segue_status status = hold_all(&held);
+    if (status == SEGUE_OK) {
+        long result = platform_release(&ends.pages);
+        hold_end(&held);
+        status = result == 0 ? SEGUE_OK : status_of(result);
+    }
+    bool is_last = forget(adopted);
+    for (unsigned i = 0; i < *count; i++)
+        note(&parts[i]);
+    if (status != SEGUE_OK)
+        note(&ends);
+    else if (*count == 0 && is_last)
+        unreserve(adopted);
+    else if (ends.room)
+        platform_protect(ends.room, ends.pages.size, PLATFORM_NONE);
+    return status;
+}
+
 enum segue_status adopt_release(const struct adopted *adopted)
 {
-    struct held held;
-    enum segue_status status = hold_all(&held);
-    if (status != SEGUE_OK)
-        return status;
-    long result = platform_release(&adopted->pages);
-    hold_end(&held);
-    if (result != 0)
-        return status_of(result);
-    forget(adopted);
-    unreserve(adopted);
-    return SEGUE_OK;
+    struct adopted parts[ADOPT_PARTS];
+    unsigned count;
+    return adopt_cut(adopted, adopted->pages.at, adopted->pages.at + adopted->pages.size, parts, &count);
 }
 
 /* ---- the public functions ---- */

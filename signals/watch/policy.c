@@ -4,11 +4,11 @@
  * made at the second view; any other faults, and is stepped on copies, so that its values are exact. */
 #include "policy.h"
 
-#include "index.h"
 #include "platform/clock.h"
 #include "platform/threads/thread.h"
 #include "signals/syscalls/follow.h"
 #include "signals/watch/counts/counts.h"
+#include "signals/watch/index/index.h"
 #include "signals/watch/queue/gate.h"
 #include "signals/watch/queue/queue.h"
 

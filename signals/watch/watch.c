@@ -1,17 +1,14 @@
-/* watch.c: ranges that are watched, and the pages that they are in.
- *
- * Adjacent pages that are adopted together are an area: a region, whose marks (index.h) lie behind its second view. An
- * area is given back with its last range. */
+/* watch.c: ranges that are watched. The pages that they are in: areas.h. */
 #include <segue/handler.h>
 #include <segue/watch.h>
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "adopt.h"
+#include "areas.h"
+#include "changes.h"
 #include "decode/x86/page.h"
 #include "hold.h"
-#include "index.h"
 #include "platform/memory/mappings.h"
 #include "platform/memory/memory.h"
 #include "platform/reason.h"
@@ -21,16 +18,15 @@
 #include "signals/syscalls/syscalls.h"
 #include "signals/threads/thread.h"
 #include "signals/watch/counts/counts.h"
+#include "signals/watch/index/index.h"
+#include "signals/watch/index/sort.h"
 #include "signals/watch/queue/queue.h"
 
-#define AREAS 65536u
 /* The largest access by one address and one size. */
 #define LARGEST 64u
 #define KNOWN_FLAGS (SEGUE_WATCH_READ | SEGUE_WATCH_WRITE | SEGUE_WATCH_CHANGE | SEGUE_WATCH_COUNT | SEGUE_WATCH_WAIT)
 
-/* All under the lock of adopt.h. `areas`: sorted by address. */
-static struct adopted *areas;
-static unsigned area_count;
+/* All under the lock of adopt.h. */
 static bool *is_used;
 /* By number: what a watch has counted may be in the table. */
 static bool *has_counted;
@@ -38,19 +34,13 @@ static uint32_t last_number;
 
 static bool prepare(void)
 {
-    if (!areas)
-        areas = platform_map_apart(AREAS * sizeof *areas);
     if (!is_used)
         is_used = platform_map(((size_t)SEGUE_WATCHES_MOST + PAGE) & ~(size_t)(PAGE - 1));
     if (!has_counted)
         has_counted = platform_map(((size_t)SEGUE_WATCHES_MOST + PAGE) & ~(size_t)(PAGE - 1));
     policy_begin();
-    return areas && is_used && has_counted && index_prepare() && counts_prepare() && queue_prepare();
-}
-
-static int64_t distance_of_marks(const struct adopted *area)
-{
-    return (int64_t)(adopt_room(area) - area->pages.at);
+    changes_begin();
+    return areas_prepare() && is_used && has_counted && index_prepare() && counts_prepare() && queue_prepare();
 }
 
 /* ---- arguments ---- */
@@ -78,75 +68,6 @@ static uint32_t take_number(void)
     return last_number;
 }
 
-/* ---- areas ---- */
-
-/* The first area that ends behind the address. */
-static unsigned area_behind(uint64_t address)
-{
-    unsigned low = 0, high = area_count;
-    while (low < high) {
-        unsigned middle = (low + high) / 2;
-        if (areas[middle].pages.at + areas[middle].pages.size <= address)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-static struct segue_region region_of(const struct adopted *area)
-{
-    return (struct segue_region){
-        .window = segue_window_alias((void *)(uintptr_t)area->pages.at, area->pages.size,
-                                     (void *)(uintptr_t)area->pages.alias),
-        .policy = policy_of_fault,
-        .hot_policy = policy_of_site,
-        .flags = SEGUE_REGION_HOT | SEGUE_REGION_HOT_GENERAL,
-    };
-}
-
-/* The program's protections, which the second view has. */
-static bool open_pages(const struct adoption *pages)
-{
-    const uint64_t end = pages->alias + pages->size;
-    struct mapping mapping;
-    uint64_t part;
-    for (uint64_t alias = pages->alias; alias < end; alias += part) {
-        if (!mappings_find(alias, &mapping))
-            return false;
-        part = (mapping.end < end ? mapping.end : end) - alias;
-        if (platform_protect(alias - pages->alias + pages->at, part, mapping.protection) != 0)
-            return false;
-    }
-    return true;
-}
-
-static enum segue_status give_back(const struct adopted *area)
-{
-    open_pages(&area->pages);
-    enum segue_status status = segue_region_remove((void *)(uintptr_t)area->pages.at);
-    if (status != SEGUE_OK)
-        return reason_give(status, "a hot site of the pages could not be undone");
-    return adopt_release(area);
-}
-
-/* A region over adopted pages. Their marks are still zero: all accesses go to the second view. */
-static enum segue_status begin_area(const struct adopted *area)
-{
-    if (platform_protect(adopt_room(area), area->pages.size, PLATFORM_READ | PLATFORM_WRITE) != 0)
-        return reason_give(SEGUE_NO_MEMORY, NULL);
-    const struct segue_region region = region_of(area);
-    return region_add_watched(&region, distance_of_marks(area));
-}
-
-static void insert_area(const struct adopted *area)
-{
-    unsigned at = area_behind(area->pages.at);
-    memmove(&areas[at + 1], &areas[at], (area_count - at) * sizeof *areas);
-    areas[at] = *area;
-    area_count++;
-}
-
 /* ---- the pages of ranges ---- */
 
 struct span {
@@ -162,7 +83,7 @@ static int compare_spans(const void *one, const void *other)
 static size_t join_spans(struct span *spans, size_t count)
 {
     size_t last = 0;
-    qsort(spans, count, sizeof *spans, compare_spans);
+    sort(spans, count, sizeof *spans, compare_spans);
     for (size_t i = 1; i < count; i++)
         if (spans[i].start > spans[last].end)
             spans[++last] = spans[i];
@@ -177,35 +98,15 @@ static size_t find_missing(const struct span *spans, size_t count, struct adopte
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
         uint64_t at = spans[i].start;
-        for (unsigned area = area_behind(at); at < spans[i].end; area++) {
-            bool is_last = area == area_count || areas[area].pages.at >= spans[i].end;
-            uint64_t end = is_last ? spans[i].end : areas[area].pages.at;
+        for (unsigned area = areas_behind(at); at < spans[i].end; area++) {
+            bool is_last = area == areas_count() || areas_at(area)->pages.at >= spans[i].end;
+            uint64_t end = is_last ? spans[i].end : areas_at(area)->pages.at;
             if (at < end && found++ < most)
                 missing[found - 1] = (struct adopted){.pages = {.at = at, .size = end - at}};
-            at = is_last ? end : areas[area].pages.at + areas[area].pages.size;
+            at = is_last ? end : areas_at(area)->pages.at + areas_at(area)->pages.size;
         }
     }
     return found;
-}
-
-/* Areas for what has none. All or none. */
-static enum segue_status make_areas(struct adopted *made, unsigned count)
-{
-    enum segue_status status = adopt_all(made, count, true);
-    if (status != SEGUE_OK)
-        return status;
-    unsigned begun = 0;
-    while (begun < count && (status = begin_area(&made[begun])) == SEGUE_OK)
-        begun++;
-    if (status == SEGUE_OK)
-        return SEGUE_OK;
-    const char *why = segue_reason();
-    for (unsigned i = 0; i < count; i++)
-        if (i < begun)
-            give_back(&made[i]);
-        else
-            adopt_release(&made[i]);
-    return reason_give(status, why);
 }
 
 /* ---- marks ---- */
@@ -225,32 +126,34 @@ static bool is_watched(const struct adopted *area)
 static enum segue_status unmark(const struct watch_range *range)
 {
     enum segue_status status = SEGUE_OK;
-    unsigned at = area_behind(range->start > LARGEST ? range->start - LARGEST : 0);
-    while (at < area_count && areas[at].pages.at < range->end) {
-        struct span part = part_in(&areas[at], range->start, range->end);
-        index_unmark(part.start, part.end, distance_of_marks(&areas[at]));
-        if (is_watched(&areas[at])) {
+    unsigned at = areas_behind(range->start > LARGEST ? range->start - LARGEST : 0);
+    while (at < areas_count() && areas_at(at)->pages.at < range->end) {
+        struct span part = part_in(areas_at(at), range->start, range->end);
+        index_unmark(part.start, part.end, areas_marks(areas_at(at)));
+        if (is_watched(areas_at(at))) {
             at++;
             continue;
         }
-        const struct adopted area = areas[at];
-        memmove(&areas[at], &areas[at + 1], (area_count - at - 1) * sizeof *areas);
-        area_count--;
-        enum segue_status given = give_back(&area);
+        enum segue_status given = areas_give_back(at);
         status = status == SEGUE_OK ? given : status;
     }
     return status;
 }
 
-/* Of a number that is used. */
+/* Of a number that is used. It has several ranges, or none, if the program has taken pages away. */
 static enum segue_status end_watch(uint32_t number)
 {
     struct watch_range range;
-    uint64_t before = platform_asynchronous_hold();
-    bool was = index_take(number, &range);
-    platform_signals_release(before);
+    enum segue_status status = SEGUE_OK;
+    for (bool was = true; was;) {
+        uint64_t before = platform_asynchronous_hold();
+        was = index_take(number, &range);
+        platform_signals_release(before);
+        enum segue_status given = was ? unmark(&range) : SEGUE_OK;
+        status = status == SEGUE_OK ? given : status;
+    }
     is_used[number - 1] = false;
-    return was ? unmark(&range) : SEGUE_NOT_FOUND;
+    return status;
 }
 
 /* ---- adding ---- */
@@ -258,10 +161,10 @@ static enum segue_status end_watch(uint32_t number)
 static void mark(const struct segue_watch *watch)
 {
     const uint64_t start = (uint64_t)(uintptr_t)watch->address, end = start + watch->size;
-    for (unsigned i = area_behind(start > LARGEST ? start - LARGEST : 0); i < area_count && areas[i].pages.at < end;
-         i++) {
-        struct span part = part_in(&areas[i], start, end);
-        index_mark(part.start, part.end, distance_of_marks(&areas[i]));
+    for (unsigned i = areas_behind(start > LARGEST ? start - LARGEST : 0);
+         i < areas_count() && areas_at(i)->pages.at < end; i++) {
+        struct span part = part_in(areas_at(i), start, end);
+        index_mark(part.start, part.end, areas_marks(areas_at(i)));
     }
 }
 
@@ -291,10 +194,10 @@ static enum segue_status mark_anew(const struct work *work, size_t spans, size_t
 {
     enum segue_status status = SEGUE_OK;
     for (size_t i = 0; i < spans && status == SEGUE_OK; i++)
-        for (unsigned area = area_behind(work->spans[i].start);
-             area < area_count && areas[area].pages.at < work->spans[i].end && status == SEGUE_OK; area++) {
-            const struct segue_region region = region_of(&areas[area]);
-            if (!is_new(&areas[area], work->missing, made))
+        for (unsigned area = areas_behind(work->spans[i].start);
+             area < areas_count() && areas_at(area)->pages.at < work->spans[i].end && status == SEGUE_OK; area++) {
+            const struct segue_region region = areas_region(areas_at(area));
+            if (!is_new(areas_at(area), work->missing, made))
                 status = segue_region_update(&region);
         }
     return status;
@@ -311,13 +214,17 @@ static bool map_work(struct work *work, size_t count)
     return memory != NULL;
 }
 
-static void take_ranges(const struct segue_watch *watches, size_t count, struct watch_range *ranges, uint64_t *ids)
+/* `is_again`: the ranges have numbers. */
+static void take_ranges(const struct segue_watch *watches, size_t count, struct watch_range *ranges, uint64_t *ids,
+                        bool is_again)
 {
     for (size_t i = 0; i < count; i++) {
         const uint64_t start = (uint64_t)(uintptr_t)watches[i].address;
-        ranges[i] =
-            (struct watch_range){start, start + watches[i].size, watches[i].thread, take_number(), watches[i].flags};
-        ids[i] = ranges[i].number;
+        const uint32_t number = is_again ? (uint32_t)ids[i] : take_number();
+        ranges[i] = (struct watch_range){start, start + watches[i].size, watches[i].thread, number, watches[i].flags};
+        if (is_again)
+            continue;
+        ids[i] = number;
         bool *counted = &has_counted[ranges[i].number - 1];
         if (*counted)
             counts_clear(ranges[i].number);
@@ -341,7 +248,18 @@ static enum segue_status close_pages(const struct adopted *made, size_t count)
     return SEGUE_OK;
 }
 
-static enum segue_status add(const struct segue_watch *watches, size_t count, uint64_t *ids, struct work *work)
+/* Takes out again what has just been added. */
+static void retract(const struct segue_watch *watches, size_t count, const uint64_t *ids, bool is_again)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!is_again)
+            end_watch((uint32_t)ids[i]);
+        else
+            watch_forget((uint64_t)(uintptr_t)watches[i].address, watches[i].size, NULL);
+}
+
+static enum segue_status add(const struct segue_watch *watches, size_t count, uint64_t *ids, struct work *work,
+                             bool is_again)
 {
     for (size_t i = 0; i < count; i++) {
         const uint64_t start = (uint64_t)(uintptr_t)watches[i].address;
@@ -349,15 +267,15 @@ static enum segue_status add(const struct segue_watch *watches, size_t count, ui
     }
     const size_t spans = join_spans(work->spans, count);
     const size_t missing = find_missing(work->spans, spans, work->missing, 2 * count);
-    if (missing > 2 * count || area_count + missing > AREAS)
+    if (missing > 2 * count || areas_count() + missing > AREAS_MOST)
         return reason_give(SEGUE_NO_MEMORY, NULL);
-    enum segue_status status = make_areas(work->missing, (unsigned)missing);
+    enum segue_status status = areas_make(work->missing, (unsigned)missing);
     if (status != SEGUE_OK)
         return status;
     uint64_t before = platform_asynchronous_hold();
     for (size_t i = 0; i < missing; i++)
-        insert_area(&work->missing[i]);
-    take_ranges(watches, count, work->ranges, ids);
+        areas_insert(&work->missing[i]);
+    take_ranges(watches, count, work->ranges, ids, is_again);
     index_insert(work->ranges, (unsigned)count);
     for (size_t i = 0; i < count; i++)
         mark(&watches[i]);
@@ -367,10 +285,44 @@ static enum segue_status add(const struct segue_watch *watches, size_t count, ui
         status = close_pages(work->missing, missing);
     if (status != SEGUE_OK) {
         const char *why = segue_reason();
-        for (size_t i = 0; i < count; i++)
-            end_watch((uint32_t)ids[i]);
+        retract(watches, count, ids, is_again);
         reason_give(status, why);
     }
+    return status;
+}
+
+size_t watch_count_in(uint64_t start, uint64_t size)
+{
+    return index_count_in(start, start + size);
+}
+
+bool watch_forget(uint64_t start, uint64_t size, struct watch_range *cut)
+{
+    const size_t count = index_count_in(start, start + size);
+    if (!count)
+        return true;
+    const size_t bytes = (count * 3 * sizeof(struct watch_range) + PAGE - 1) & ~(size_t)(PAGE - 1);
+    struct watch_range *room = platform_map(bytes);
+    if (!room)
+        return false;
+    uint64_t before = platform_asynchronous_hold();
+    index_cut(start, start + size, room, room + count);
+    platform_signals_release(before);
+    if (cut)
+        memcpy(cut, room, count * sizeof *cut);
+    for (size_t i = 0; i < count; i++)
+        unmark(&room[i]);
+    platform_unmap(room, bytes);
+    return true;
+}
+
+enum segue_status watch_again(const struct segue_watch *watches, size_t count, uint64_t *ids)
+{
+    struct work work;
+    if (!map_work(&work, count))
+        return SEGUE_NO_MEMORY;
+    enum segue_status status = add(watches, count, ids, &work, true);
+    platform_unmap(work.spans, work.size);
     return status;
 }
 
@@ -399,8 +351,8 @@ enum segue_status segue_watch_add(const struct segue_watch *watches, size_t coun
     if (count > SEGUE_WATCHES_MOST || !map_work(&work, count))
         return reason_give(SEGUE_NO_MEMORY, NULL);
     adopt_lock();
-    enum segue_status status =
-        prepare() && numbers_left() >= count ? add(watches, count, ids, &work) : reason_give(SEGUE_NO_MEMORY, NULL);
+    enum segue_status status = prepare() && numbers_left() >= count ? add(watches, count, ids, &work, false)
+                                                                    : reason_give(SEGUE_NO_MEMORY, NULL);
     adopt_unlock();
     platform_unmap(work.spans, work.size);
     return status;

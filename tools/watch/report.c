@@ -10,6 +10,7 @@
 #include "tools/support/json/json_write.h"
 #include "tools/support/message.h"
 #include "tools/support/quote.h"
+#include "tools/watch/moves.h"
 #include "tools/watch/names/chain.h"
 #include "tools/watch/shown/heat.h"
 #include "tools/watch/shown/live.h"
@@ -57,6 +58,7 @@ struct report {
     struct live live;
     struct chain_frame frames[CHAIN_MOST];
     size_t frame_count;
+    struct moves moves;
     struct site sites[SITES];
     struct caller callers[SITES];
     struct thread threads[THREADS];
@@ -104,6 +106,7 @@ static void release(struct report *report)
         free(report->callers[i].where);
     }
     heat_end(report->heat);
+    moves_end(&report->moves);
     free(report->line.bytes);
     free(report);
 }
@@ -214,9 +217,13 @@ static const struct thread *thread_of(struct report *report, const struct segue_
 
 /* ---- one access ---- */
 
-static const char *verb_of(uint8_t direction)
+static const char *verb_of(const struct segue_watch_record *record)
 {
-    switch (direction & (SEGUE_READ | SEGUE_WRITE)) {
+    if (record->kind == SEGUE_WATCH_ENDED)
+        return "ends the watch of";
+    if (record->kind == SEGUE_WATCH_MOVED)
+        return "moves";
+    switch (record->direction & (SEGUE_READ | SEGUE_WRITE)) {
     case SEGUE_READ:
         return "reads";
     case SEGUE_WRITE:
@@ -275,6 +282,13 @@ static void add_values(struct text *line, const struct access *access)
     }
 }
 
+static void add_move(struct text *line, const struct segue_watch_record *record)
+{
+    char to[32];
+    snprintf(to, sizeof to, " to %#" PRIx64, record->moved_to);
+    text_add(line, to);
+}
+
 static void print_line(struct report *report, const struct access *access)
 {
     const struct segue_watch_record *record = access->record;
@@ -290,13 +304,15 @@ static void print_line(struct report *report, const struct access *access)
     text_add(line, ": ");
     text_add(line, access->maker);
     text_add(line, ": ");
-    text_add(line, verb_of(record->direction));
+    text_add(line, verb_of(record));
     text_add(line, " ");
     text_add(line, access->name);
     text_add(line, " (");
     text_add_decimal(line, record->size);
     text_add(line, record->size == 1 ? " byte)" : " bytes)");
-    if (record->has_values)
+    if (record->kind == SEGUE_WATCH_MOVED)
+        add_move(line, record);
+    else if (record->has_values)
         add_values(line, access);
     text_add(line, "\n");
     for (size_t i = 0; i < report->frame_count; i++) {
@@ -327,7 +343,9 @@ static void print_json(struct report *report, const struct access *access)
     json_text(&json, "target", access->name);
     json_number(&json, "address", (int64_t)record->address);
     json_number(&json, "size", (int64_t)record->size);
-    json_text(&json, "access", verb_of(record->direction));
+    json_text(&json, "access", verb_of(record));
+    if (record->kind == SEGUE_WATCH_MOVED)
+        json_number(&json, "to", (int64_t)record->moved_to);
     if (place->line)
         json_number(&json, "line", place->line);
     if (record->has_values)
@@ -344,13 +362,13 @@ static void print_json(struct report *report, const struct access *access)
     fputc('\n', report->to);
 }
 
-static void name_access(const struct target *target, uint64_t address, char *name, size_t size)
+static void name_access(const struct target *target, uint64_t offset, char *name, size_t size)
 {
     const size_t length = strlen(target->name);
-    if (address == target->address && length < size)
+    if (offset == 0 && length < size)
         memcpy(name, target->name, length + 1);
     else
-        snprintf(name, size, "%s+%" PRIu64, target->name, address - target->address);
+        snprintf(name, size, "%s+%" PRIu64, target->name, offset);
 }
 
 /* Whether the access is wanted; fills in what a line needs. */
@@ -362,7 +380,7 @@ static bool describe_access(struct report *report, const struct segue_watch_reco
         return false;
     access->target = &report->targets[report->target_of[record->id]];
     access->thread = thread_of(report, record);
-    if (options->thread && !is_of_thread(options->thread, access->thread))
+    if (record->kind == SEGUE_WATCH_ACCESS && options->thread && !is_of_thread(options->thread, access->thread))
         return false;
     if (record->has_values &&
         !condition_holds(&options->condition, access->target, record->size, record->before, record->after))
@@ -376,11 +394,18 @@ static bool describe_access(struct report *report, const struct segue_watch_reco
     return true;
 }
 
+/* Where in its target the record's address is. */
+static uint64_t offset_of(const struct report *report, const struct segue_watch_record *record,
+                          const struct target *target)
+{
+    return moves_origin(&report->moves, record) - target->address;
+}
+
 static void print_access(struct report *report, const struct segue_watch_record *record, struct access *access)
 {
-    const uint64_t offset = record->address - access->target->address;
+    const uint64_t offset = offset_of(report, record, access->target);
     access->maker = maker_of(record, access->place, access->call);
-    name_access(access->target, record->address, access->name, sizeof access->name);
+    name_access(access->target, offset, access->name, sizeof access->name);
     value_print(access->before, access->target, offset, record->size, record->before);
     value_print(access->after, access->target, offset, record->size, record->after);
     errno = 0;
@@ -389,16 +414,32 @@ static void print_access(struct report *report, const struct segue_watch_record 
         note_error(report);
 }
 
+/* The program has changed what is mapped. */
+static void report_change(struct report *report, const struct segue_watch_record *record)
+{
+    struct access access;
+    report->frame_count = 0;
+    if (!report->heat && describe_access(report, record, &access))
+        print_access(report, record, &access);
+    if (record->kind == SEGUE_WATCH_MOVED)
+        moves_add(&report->moves, record);
+}
+
 bool report_access(struct report *report, const struct segue_watch_record *record, const struct queue_stack *stack,
                    bool *goes_on)
 {
     const struct options *options = report->options;
     struct access access;
+    if (record->kind != SEGUE_WATCH_ACCESS) {
+        report_change(report, record);
+        *goes_on = !report->error;
+        return false;
+    }
     if (!describe_access(report, record, &access))
         return false;
     if (report->heat) {
         heat_note(report->heat, report->targets, report->program->shared->range_count, report->target_of[record->id],
-                  record->address - access.target->address, record->size, access.time);
+                  offset_of(report, record, access.target), record->size, access.time);
     } else {
         report->frame_count = stack ? chain_find(report->code, stack, report->frames, options->callers) : 0;
         print_access(report, record, &access);

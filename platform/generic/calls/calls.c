@@ -211,5 +211,26 @@ const char *calls_name(uint64_t number)
     return NULL;
 }
 
+bool calls_changes_memory(const struct system_call *call, struct memory_change *change)
+{
+    (void)call;
+    (void)change;
+    return false;
+}
+
+uint64_t calls_run_stack(const struct system_call *call)
+{
+    (void)call;
+    return 0;
+}
+
+bool calls_run(const struct system_call *call, calls_function *function)
+{
+    (void)call;
+    (void)function;
+    return false;
+}
+
 const struct code_range calls_gate_range = CODE_RANGE_NOT_THERE, calls_make_range = CODE_RANGE_NOT_THERE,
-                        calls_detour_range = CODE_RANGE_NOT_THERE, calls_trap_range = CODE_RANGE_NOT_THERE;
+                        calls_detour_range = CODE_RANGE_NOT_THERE, calls_trap_range = CODE_RANGE_NOT_THERE,
+                        calls_run_range = CODE_RANGE_NOT_THERE;

@@ -71,7 +71,6 @@ extern struct {
     uint64_t start, size;
 } calls_exempt;
 uint64_t calls_look_at(struct system_call *call, uint64_t gate);
-ASSEMBLED long calls_call(long number, long first, long second, long third, long fourth, long fifth, long sixth);
 extern const char __start_segue_exempt[] __attribute__((visibility("hidden")));
 extern const char __stop_segue_exempt[] __attribute__((visibility("hidden")));
 
@@ -438,17 +437,8 @@ bool calls_answered(struct native_frame native, struct call_record **record)
 }
 
 /* Before the stack pointer is the program's, the record is at it. */
-static enum code_range_result translate_make(const struct code_range *range, struct segue_regs *regs,
-                                             const void **unused)
+enum code_range_result calls_show_record(struct segue_regs *regs, const struct call_record *record, bool is_made)
 {
-    (void)range;
-    (void)unused;
-    if (regs->rip == address_of(calls_restored)) {
-        regs->rip = regs->rcx;
-        return CODE_RANGE_REGISTERS;
-    }
-    const struct call_record *record = (const struct call_record *)(uintptr_t)regs->rsp;
-    bool is_made = regs->rip != address_of(calls_make_call);
     uint64_t *const to[CALL_ARGUMENTS] = {&regs->rdi, &regs->rsi, &regs->rdx, &regs->r10, &regs->r8, &regs->r9};
     for (int i = 0; i < CALL_ARGUMENTS; i++)
         *to[i] = record->arguments[i];
@@ -459,6 +449,19 @@ static enum code_range_result translate_make(const struct code_range *range, str
         regs->rax = record->number;
     /* The call itself is still to be made, or to be finished, where the thread is. */
     return CODE_RANGE_SHOWN;
+}
+
+static enum code_range_result translate_make(const struct code_range *range, struct segue_regs *regs,
+                                             const void **unused)
+{
+    (void)range;
+    (void)unused;
+    if (regs->rip == address_of(calls_restored)) {
+        regs->rip = regs->rcx;
+        return CODE_RANGE_REGISTERS;
+    }
+    return calls_show_record(regs, (const struct call_record *)(uintptr_t)regs->rsp,
+                             regs->rip != address_of(calls_make_call));
 }
 
 const struct code_range calls_make_range = {calls_make_call, calls_make_end, translate_make};

@@ -21,12 +21,23 @@
 #define RECORD_FINISH 64
 #define RECORD_BUSY 72
 #define RECORD_RESULT 80
+/* Below a record, while a function runs in place of its call. */
+#define RUN_RBX -16
+#define RUN_FLAGS -24
 
 #if !defined(__ASSEMBLER__)
 #include "platform/calls/calls.h"
 
 /* For calls_prepare: how shapes.c reads the program's memory. */
 void calls_shapes_prepare(calls_peek *peek);
+
+/* The program's registers of a thread that has this record, before its call is made or after; returns what a code
+ * range's function does. */
+enum code_range_result calls_show_record(struct segue_regs *regs, const struct call_record *record, bool is_made);
+
+/* A call of the library's own, not caught. */
+__attribute__((visibility("hidden"))) long calls_call(long number, long first, long second, long third, long fourth,
+                                                      long fifth, long sixth);
 #endif
 
 #endif

@@ -9,6 +9,8 @@
  *      detours         one for each gate: jumps in place of SYSCALL lead here; on to look, with the gate's address
  *      look            saves all that a call keeps, asks C whether the call may be made as it is, and goes on to the
  *                      gate or to the trap
+ *      run             calls a function in place of a call; rsp is the record. All that a call keeps is kept: the
+ *                      flags, and the vector registers, which are stored below
  *      traps           one for each gate: the call, which traps; in a thread whose calls are caught no longer, a gate
  *
  * RCX and R11 are the two registers that SYSCALL changes. No flag changes: SYSCALL keeps them.
@@ -20,6 +22,7 @@
 #endif
 
 #include "decode/x86/abi_sysv.h"
+#include "decode/x86/xsave.h"
 #include "gates.h"
 #include "platform/asm.h"
 #include "platform/asm_calls.h"
@@ -38,6 +41,12 @@
         OBJECT(calls_exempt)
         .skip   16
         END(calls_exempt)
+        OBJECT(calls_vector_size)
+        .skip   8
+        END(calls_vector_size)
+        OBJECT(calls_vector_components)
+        .skip   8
+        END(calls_vector_components)
 
         SECTION_EXEMPT(calls_gates)
 
@@ -226,5 +235,55 @@ LABEL(calls_wants_finish)
         syscall
 LABEL(calls_wanted_finish)
         ud2
+
+        .p2align 4
+        .cfi_startproc simple
+        SIGNAL_FRAME
+        .cfi_def_cfa rsp, 0
+        .cfi_escape 0x16, 7, 3, 0x77, RECORD_STACK_POINTER, 0x06
+        .cfi_offset rip, RECORD_TARGET
+        .cfi_offset rdi, RECORD_ARGUMENTS
+        .cfi_offset rsi, RECORD_ARGUMENTS + 8
+        .cfi_offset rdx, RECORD_ARGUMENTS + 16
+        .cfi_offset r10, RECORD_ARGUMENTS + 24
+        .cfi_offset r8, RECORD_ARGUMENTS + 32
+        .cfi_offset r9, RECORD_ARGUMENTS + 40
+LABEL(calls_run_begin)
+        movq    %rbx, RUN_RBX(%rsp)
+        movq    %rsp, %rbx
+LABEL(calls_run_saved)
+        .cfi_remember_state
+        .cfi_def_cfa rbx, 0
+        .cfi_escape 0x16, 7, 3, 0x73, RECORD_STACK_POINTER, 0x06
+        .cfi_offset rbx, RUN_RBX
+        leaq    RUN_RBX(%rsp), %rsp
+        pushfq
+        cld
+        subq    C(calls_vector_size)(%rip), %rsp
+        andq    $-XSAVE_ALIGNMENT, %rsp
+        xorl    %eax, %eax
+        .irp    place, 0, 8, 16, 24, 32, 40, 48, 56
+        movq    %rax, XSAVE_XSTATE_BV + \place(%rsp)
+        .endr
+        movl    C(calls_vector_components)(%rip), %eax
+        xorl    %edx, %edx
+        xsave64 (%rsp)
+        movq    %rbx, %rdi
+        call    C(calls_run_function)
+LABEL(calls_run_called)
+        movq    %rax, RECORD_RESULT(%rbx)
+        movl    C(calls_vector_components)(%rip), %eax
+        xorl    %edx, %edx
+        xrstor64 (%rsp)
+        leaq    RUN_FLAGS(%rbx), %rsp
+        popfq
+        movq    %rbx, %rsp
+        .cfi_restore_state
+LABEL(calls_run_leaving)
+        movq    RUN_RBX(%rsp), %rbx
+        movq    RECORD_RESULT(%rsp), %rax
+        jmp     C(calls_restore)
+LABEL(calls_run_end)
+        .cfi_endproc
 
         END_OF_FILE

@@ -3,8 +3,12 @@
  * A page is read by process_vm_readv, which reports the end of a file where an instruction would raise SIGBUS. The
  * protections of the second view are those that the program has set, so they need no other record.
  *
+ * Memory that no file holds is not kept twice: its pages are dropped where the mapping is kept. Those of a file are
+ * kept, and what differs at the end is written to them.
+ *
  * SOURCES: mremap(2): with an old size of 0 it makes a second mapping of the same shared pages; with MREMAP_FIXED it
- * replaces what is mapped there. process_vm_readv(2). */
+ * replaces what is mapped there. Linux mm/vma.c (a mapping that comes back to where it was becomes one with its
+ * neighbours again). process_vm_readv(2). */
 #if !defined(__linux__)
 #error "platform/linux/memory/adopted.c is specific to Linux"
 #endif
@@ -114,14 +118,24 @@ static long copy(uint64_t from, uint64_t to, uint64_t size)
 
 /* ---- to a second view ---- */
 
-/* The copy's pages, all of which can be written, in place of the part that begins at `at`. */
-static long replace_part(const struct adoption *adoption, uint64_t at, uint64_t part, int protection)
+/* The copy's pages, all of which can be written, in place of the part that begins at `at`. After an error the part is
+ * as it was. */
+static long replace_part(const struct adoption *adoption, uint64_t at, uint64_t part, const struct mapping *mapping)
 {
-    const uint64_t alias = at - adoption->at + adoption->alias;
-    long result = move(alias, 0, part, at);
+    const uint64_t alias = at - adoption->at + adoption->alias, kept = at - adoption->at + adoption->kept;
+    long result = move(at, part, part, kept);
+    if (result != 0)
+        return result;
+    result = move(alias, 0, part, at);
     if (result == 0)
-        result = protect(at, part, protection);
-    return result == 0 ? protect(alias, part, protection) : result;
+        result = protect(at, part, mapping->protection);
+    if (result == 0)
+        result = protect(alias, part, mapping->protection);
+    if (result != 0)
+        move(kept, part, part, at);
+    else if (!mapping->file)
+        system_call3(SYS_madvise, (long)kept, (long)part, MADV_DONTNEED);
+    return result;
 }
 
 static long copy_part(uint64_t from, uint64_t to, uint64_t part, int protection)
@@ -135,7 +149,7 @@ static long copy_part(uint64_t from, uint64_t to, uint64_t part, int protection)
     return result == 0 ? back : result;
 }
 
-static long each_part(const struct adoption *adoption, bool copies)
+static long copy_all(const struct adoption *adoption)
 {
     const uint64_t end = adoption->at + adoption->size;
     struct mapping mapping;
@@ -143,34 +157,99 @@ static long each_part(const struct adoption *adoption, bool copies)
     for (uint64_t at = adoption->at, part; at < end && result == 0; at += part) {
         if (!find_part(at, end, &mapping, &part))
             return -ENOENT;
-        result = copies ? copy_part(at, at - adoption->at + adoption->alias, part, mapping.protection)
-                        : replace_part(adoption, at, part, mapping.protection);
+        result = copy_part(at, at - adoption->at + adoption->alias, part, mapping.protection);
     }
     return result;
 }
 
+/* Up to the address that is stored in `at`. */
+static long replace_all(const struct adoption *adoption, uint64_t *at)
+{
+    const uint64_t end = adoption->at + adoption->size;
+    struct mapping mapping;
+    long result = 0;
+    for (uint64_t part; *at < end && result == 0; *at += result == 0 ? part : 0) {
+        if (!find_part(*at, end, &mapping, &part))
+            return -ENOENT;
+        result = replace_part(adoption, *at, part, &mapping);
+    }
+    return result;
+}
+
+static void reserve_anew(const struct adoption *adoption)
+{
+    map(adoption->alias, adoption->size, PROT_NONE, MAP_PRIVATE | MAP_FIXED);
+    map(adoption->kept, adoption->size, PROT_NONE, MAP_PRIVATE | MAP_FIXED);
+}
+
 long platform_adopt(const struct adoption *adoption)
 {
+    uint64_t at = adoption->at;
     long mapped = map(adoption->alias, adoption->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED);
     if (system_call_failed(mapped))
         return mapped;
-    long result = each_part(adoption, true);
-    if (result == 0) {
-        result = each_part(adoption, false);
-        if (result != 0)
-            platform_release(adoption);
-    }
+    long result = copy_all(adoption);
+    if (result == 0)
+        result = replace_all(adoption, &at);
+    const struct adoption replaced = {adoption->at, at - adoption->at, adoption->alias, adoption->kept};
+    if (result != 0 && replaced.size)
+        platform_release(&replaced);
     if (result != 0)
-        map(adoption->alias, adoption->size, PROT_NONE, MAP_PRIVATE | MAP_FIXED);
+        reserve_anew(adoption);
     return result;
 }
 
 /* ---- to one view ---- */
 
-/* New pages, private or shared, with the contents of a part of the second view; 0 if the system has no room. */
-static uint64_t copy_of(uint64_t alias, uint64_t part, int kind, long *result)
+/* Writes those pages of the second view to the kept mapping that differ. Both can be read, and the mapping written. */
+static long write_back(uint64_t from, uint64_t to, uint64_t size)
 {
-    long made = map(0, part, PROT_READ | PROT_WRITE, kind);
+    uint64_t page[PAGE / sizeof(uint64_t)], before[PAGE / sizeof(uint64_t)];
+    for (uint64_t at = 0; at < size; at += PAGE) {
+        enum platform_look look = platform_look_at(to + at, before, sizeof before);
+        if (look == PLATFORM_THERE)
+            look = platform_look_at(from + at, page, sizeof page);
+        if (look == PLATFORM_NOT_KNOWN)
+            return -EPERM;
+        if (look == PLATFORM_THERE && __builtin_memcmp(page, before, sizeof page) != 0)
+            __builtin_memcpy((void *)(uintptr_t)(to + at), page, sizeof page);
+    }
+    return 0;
+}
+
+static long release_part(uint64_t at, uint64_t alias, uint64_t kept, uint64_t part, int protection)
+{
+    long result = protect(kept, part, PROT_READ | PROT_WRITE);
+    if (result == 0 && !(protection & PROT_READ))
+        result = protect(alias, part, PROT_READ);
+    if (result == 0)
+        result = write_back(alias, kept, part);
+    if (result == 0)
+        result = protect(kept, part, protection);
+    return result == 0 ? move(kept, part, part, at) : result;
+}
+
+long platform_release(const struct adoption *adoption)
+{
+    const uint64_t end = adoption->alias + adoption->size;
+    struct mapping of_alias, of_kept;
+    uint64_t part, of_both;
+    long result = 0;
+    for (uint64_t alias = adoption->alias; alias < end && result == 0; alias += of_both) {
+        const uint64_t offset = alias - adoption->alias, kept = adoption->kept + offset;
+        if (!find_part(alias, end, &of_alias, &part) || !find_part(kept, kept + part, &of_kept, &of_both))
+            return -ENOENT;
+        result = release_part(adoption->at + offset, alias, kept, of_both, of_alias.protection);
+    }
+    if (result == 0)
+        reserve_anew(adoption);
+    return result;
+}
+
+/* New pages, shared, with the contents of a part of the second view; 0 if the system has no room. */
+static uint64_t copy_of(uint64_t alias, uint64_t part, long *result)
+{
+    long made = map(0, part, PROT_READ | PROT_WRITE, MAP_SHARED);
     *result = system_call_failed(made) ? made : 0;
     if (*result != 0)
         return 0;
@@ -181,34 +260,35 @@ static uint64_t copy_of(uint64_t alias, uint64_t part, int kind, long *result)
     return 0;
 }
 
-static long release_part(uint64_t at, uint64_t alias, uint64_t part, int protection)
+/* ---- anew ---- */
+
+/* By a third view, which can be written whatever the program may do. */
+static long refresh_part(uint64_t alias, uint64_t kept, uint64_t part, const struct mapping *of_kept)
 {
-    long result = 0;
-    if (!(protection & PROT_READ))
-        result = protect(alias, part, PROT_READ);
-    uint64_t made = result == 0 ? copy_of(alias, part, MAP_PRIVATE, &result) : 0;
-    if (!made)
-        return result;
-    result = protect(made, part, protection);
+    long view = system_call6(SYS_mremap, (long)alias, 0, (long)part, MREMAP_MAYMOVE, 0, 0);
+    if (system_call_failed(view))
+        return view;
+    long result = protect((uint64_t)view, part, PROT_READ | PROT_WRITE);
     if (result == 0)
-        result = move(made, part, part, at);
-    if (result != 0)
-        unmap(made, part);
+        result = system_call3(SYS_madvise, view, (long)part, MADV_REMOVE);
+    if (result == 0 && of_kept->file)
+        result = copy_part(kept, (uint64_t)view, part, of_kept->protection);
+    unmap((uint64_t)view, part);
     return result;
 }
 
-long platform_release(const struct adoption *adoption)
+long platform_adopt_refresh(const struct adoption *adoption)
 {
     const uint64_t end = adoption->alias + adoption->size;
-    struct mapping mapping;
+    struct mapping of_alias, of_kept;
+    uint64_t part, of_both;
     long result = 0;
-    for (uint64_t alias = adoption->alias, part; alias < end && result == 0; alias += part) {
-        if (!find_part(alias, end, &mapping, &part))
+    for (uint64_t alias = adoption->alias; alias < end && result == 0; alias += of_both) {
+        const uint64_t kept = alias - adoption->alias + adoption->kept;
+        if (!find_part(alias, end, &of_alias, &part) || !find_part(kept, kept + part, &of_kept, &of_both))
             return -ENOENT;
-        result = release_part(alias - adoption->alias + adoption->at, alias, part, mapping.protection);
+        result = refresh_part(alias, kept, of_both, &of_kept);
     }
-    if (result == 0)
-        map(adoption->alias, adoption->size, PROT_NONE, MAP_PRIVATE | MAP_FIXED);
     return result;
 }
 
@@ -220,7 +300,7 @@ static long renew_part(uint64_t at, uint64_t alias, uint64_t part, int of_view, 
     long result = 0;
     if (!(of_alias & PROT_READ))
         result = protect(alias, part, PROT_READ);
-    uint64_t made = result == 0 ? copy_of(alias, part, MAP_SHARED, &result) : 0;
+    uint64_t made = result == 0 ? copy_of(alias, part, &result) : 0;
     if (!made)
         return result;
     result = move(made, 0, part, at);

@@ -73,7 +73,7 @@ static bool try_put(struct watch_queue *queue, const struct segue_watch_record *
         } else if (__atomic_compare_exchange_n(&queue->puts, &at, at + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
             __atomic_store_n(&place->writer, record->thread, __ATOMIC_RELAXED);
             place->record = *record;
-            if (own_stacks)
+            if (own_stacks && regs)
                 keep_stack(&own_stacks[at & (queue->places - 1)], regs);
             __atomic_store_n(&place->turn, at + 1, __ATOMIC_RELEASE);
             return true;

@@ -41,6 +41,10 @@ bool index_prepare(void);
 void index_insert(const struct watch_range *ranges, unsigned count);
 /* The range of that number; false if no range has it. */
 bool index_take(uint32_t number, struct watch_range *range);
+/* How many ranges touch the addresses; takes these out of them. `cut` has room for as many: what was taken; `kept`, for
+ * twice as many, is working memory. A range may be in two parts afterwards, with one number. */
+size_t index_count_in(uint64_t start, uint64_t end);
+void index_cut(uint64_t start, uint64_t end, struct watch_range *cut, struct watch_range *kept);
 /* Whether some range touches the addresses. */
 bool index_touches(uint64_t start, uint64_t end);
 

@@ -5,11 +5,11 @@
  * count shows policies at hot sites that the index has changed; a policy in a fault holds it instead. */
 #include "index.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "platform/memory/memory.h"
 #include "platform/threads/wait.h"
+#include "sort.h"
 
 #define CLASSES 7u
 #define LARGEST 64u
@@ -157,7 +157,7 @@ void index_insert(const struct watch_range *given, unsigned adding)
     if (!added)
         return;
     memcpy(added, given, adding * sizeof *given);
-    qsort(added, adding, sizeof *added, compare);
+    sort(added, adding, sizeof *added, compare);
     begin_change();
     merge(added, adding);
     __atomic_store_n(&count, count + adding, __ATOMIC_RELAXED);
@@ -178,6 +178,53 @@ bool index_take(uint32_t number, struct watch_range *range)
     __atomic_store_n(&count, count - 1, __ATOMIC_RELAXED);
     end_change();
     return true;
+}
+
+/* What is left of a range in front of the addresses, and behind. */
+static void keep_ends(const struct watch_range *range, uint64_t start, uint64_t end, struct watch_range *kept,
+                      size_t *kept_count)
+{
+    if (range->start < start) {
+        kept[*kept_count] = *range;
+        kept[(*kept_count)++].end = start;
+    }
+    if (range->end > end) {
+        kept[*kept_count] = *range;
+        kept[(*kept_count)++].start = end;
+    }
+}
+
+size_t index_count_in(uint64_t start, uint64_t end)
+{
+    size_t found = 0;
+    for (size_t i = begun_before(end, count); i-- > 0 && reach[i] > start;)
+        found += ranges[i].end > start;
+    return found;
+}
+
+void index_cut(uint64_t start, uint64_t end, struct watch_range *cut, struct watch_range *kept)
+{
+    size_t cut_count = 0, kept_count = 0;
+    uint32_t left = 0;
+    begin_change();
+    for (size_t i = 0; i < count; i++) {
+        const struct watch_range range = ranges[i];
+        if (range.start >= end || range.end <= start) {
+            ranges[left++] = range;
+            continue;
+        }
+        cut[cut_count] = range;
+        cut[cut_count].start = range.start > start ? range.start : start;
+        cut[cut_count++].end = range.end < end ? range.end : end;
+        keep_ends(&range, start, end, kept, &kept_count);
+    }
+    __atomic_store_n(&count, left, __ATOMIC_RELAXED);
+    if (kept_count && count + kept_count <= SEGUE_WATCHES_MOST) {
+        sort(kept, kept_count, sizeof *kept, compare);
+        merge(kept, kept_count);
+        __atomic_store_n(&count, count + (uint32_t)kept_count, __ATOMIC_RELAXED);
+    }
+    end_change();
 }
 
 bool index_touches(uint64_t start, uint64_t end)

@@ -1,0 +1,184 @@
+/* changes.c: see changes.h.
+ *
+ *   a protection          is set of the kept mapping and of the second view; the pages stay closed
+ *   advice, locks         are given to the kept mapping
+ *   contents dropped      of the kept mapping; the second view then shows what it shows
+ *   anything else         the pages become the kept mapping again, and the call is made; what has moved is watched
+ * where it is, and what the call has left alone, where it was
+ *
+ * All runs in place of the call, in no handler (platform/calls/calls.h); the thread may hold any lock of the C library:
+ * nothing here allocates from it. */
+#include "changes.h"
+
+#include <stddef.h>
+
+#include "areas.h"
+#include "decode/x86/page.h"
+#include "platform/calls/calls.h"
+#include "platform/clock.h"
+#include "platform/error_number.h"
+#include "platform/memory/memory.h"
+#include "platform/threads/thread.h"
+#include "signals/syscalls/syscalls.h"
+#include "signals/threads/thread.h"
+#include "signals/watch/queue/gate.h"
+#include "signals/watch/queue/queue.h"
+
+/* ---- calls that leave the pages where they are ---- */
+
+static long change_area(const struct system_call *call, const struct memory_change *change, const struct adoption *part)
+{
+    long result = calls_change_range(call, part->kept, part->kept + part->size);
+    if (result == 0 && change->kind == MEMORY_PROTECTED)
+        result = platform_protect(part->alias, part->size, change->protection);
+    if (result == 0 && change->kind == MEMORY_DROPPED)
+        result = platform_adopt_refresh(part);
+    return result;
+}
+
+/* The part of the range that begins at `at`: in an area, or not. */
+static long change_part(const struct system_call *call, const struct memory_change *change, uint64_t at, uint64_t *end)
+{
+    const unsigned number = areas_behind(at);
+    const struct adopted *area = number < areas_count() ? areas_at(number) : NULL;
+    const uint64_t start = area ? area->pages.at : UINT64_MAX;
+    if (at < start) {
+        *end = *end < start ? *end : start;
+        return calls_change_range(call, at, *end);
+    }
+    const uint64_t last = start + area->pages.size, offset = at - start;
+    *end = *end < last ? *end : last;
+    const struct adoption part = {at, *end - at, area->pages.alias + offset, area->pages.kept + offset};
+    return change_area(call, change, &part);
+}
+
+/* As the system does: from the lowest address on, up to a failure. */
+static long change_in_place(const struct system_call *call, const struct memory_change *change)
+{
+    long first = 0;
+    for (uint64_t at = change->start, end; at < change->end; at = end) {
+        end = change->end;
+        long result = change_part(call, change, at, &end);
+        first = first == 0 ? result : first;
+        if (result != 0 && !(change->passes_holes && result == CALLS_NO_MEMORY))
+            break;
+    }
+    return first;
+}
+
+/* ---- calls that end watches ---- */
+
+/* What was watched in a range of addresses that a call changes. */
+struct taken {
+    struct watch_range *ranges;
+    size_t count, size;
+};
+
+static void report(const struct watch_range *range, const struct system_call *call, enum segue_watch_kind kind,
+                   uint64_t to)
+{
+    const struct segue_watch_record record = {
+        .id = range->number,
+        .time = platform_clock(),
+        .address = range->start,
+        .size = range->end - range->start,
+        .site = call->instruction,
+        .thread = segue_thread_self(),
+        .process = (uint32_t)platform_process_id(),
+        .kind = (uint8_t)kind,
+        .system_call = (int32_t)call->number,
+        .moved_to = to,
+    };
+    gate_begin();
+    queue_put(&record, NULL, range->flags & SEGUE_WATCH_WAIT);
+    gate_end();
+}
+
+/* The pages become the kept mapping again, and are watched no more. */
+static bool take(uint64_t start, uint64_t end, struct taken *taken)
+{
+    *taken = (struct taken){.ranges = NULL};
+    if (start >= end)
+        return true;
+    const size_t count = watch_count_in(start, end - start);
+    const size_t size = (count * sizeof *taken->ranges + PAGE) & ~(size_t)(PAGE - 1);
+    struct watch_range *ranges = platform_map(size);
+    if (!ranges)
+        return false;
+    *taken = (struct taken){ranges, count, size};
+    return areas_cut(start, end) == SEGUE_OK && watch_forget(start, end - start, ranges);
+}
+
+/* Watches again what has `moved` bytes at most, at so many bytes from where it was; reports what it does not. */
+static void give(const struct taken *taken, const struct system_call *call, uint64_t start, uint64_t moved,
+                 uint64_t distance)
+{
+    for (size_t i = 0; i < taken->count; i++) {
+        struct watch_range range = taken->ranges[i];
+        const uint64_t last = moved > UINT64_MAX - start ? UINT64_MAX : start + moved;
+        const uint64_t end = range.end < last ? range.end : last;
+        uint64_t id = range.number;
+        if (range.start < end) {
+            const struct segue_watch watch = {.address = (const void *)(uintptr_t)(range.start + distance),
+                                              .size = end - range.start,
+                                              .flags = range.flags,
+                                              .thread = range.thread};
+            const struct watch_range kept = {
+                .start = range.start, .end = end, .number = range.number, .flags = range.flags};
+            if (watch_again(&watch, 1, &id) == SEGUE_OK) {
+                if (distance)
+                    report(&kept, call, SEGUE_WATCH_MOVED, range.start + distance);
+                range.start = end;
+            }
+        }
+        if (range.start < range.end)
+            report(&range, call, SEGUE_WATCH_ENDED, 0);
+    }
+}
+
+static void let_go(const struct taken *taken)
+{
+    if (taken->ranges)
+        platform_unmap(taken->ranges, taken->size);
+}
+
+static long replace(const struct system_call *call, const struct memory_change *change)
+{
+    struct taken first, second;
+    bool is_taken = take(change->start, change->end, &first);
+    is_taken = take(change->second_start, change->second_end, &second) && is_taken;
+    const long result = is_taken ? calls_change(call) : CALLS_NO_MEMORY;
+    if (!is_taken || calls_change_failed(call, result)) {
+        give(&first, call, change->start, is_taken ? UINT64_MAX : 0, 0);
+        give(&second, call, change->second_start, is_taken ? UINT64_MAX : 0, 0);
+    } else {
+        give(&first, call, change->start, change->moved, change->moved ? (uint64_t)result - change->start : 0);
+        give(&second, call, change->second_start, 0, 0);
+    }
+    let_go(&first);
+    let_go(&second);
+    return result;
+}
+
+/* ---- in place of a call ---- */
+
+static long make(const struct system_call *call)
+{
+    struct memory_change change;
+    const int kept = error_number_get();
+    if (!calls_changes_memory(call, &change))
+        return calls_change(call);
+    if (thread_is_inside())
+        return CALLS_NO_MEMORY;
+    const uint64_t mask = adopt_begin();
+    const long result = change.kind == MEMORY_REPLACED ? replace(call, &change) : change_in_place(call, &change);
+    adopt_end(mask);
+    error_number_set(kept);
+    return result;
+}
+
+void changes_begin(void)
+{
+    static const struct memory_changer changer = {adopt_is_locked_here, make};
+    syscalls_follow_changes(&changer);
+}

@@ -1,0 +1,23 @@
+/* changes.h: the program's own calls that change what is mapped, where pages are watched: they do what they do without
+ * a watch. What becomes of the watch is in docs/watch.md. */
+#ifndef SEGUE_SIGNALS_WATCH_CHANGES_H
+#define SEGUE_SIGNALS_WATCH_CHANGES_H
+
+#include <segue/watch.h>
+
+#include "signals/watch/index/index.h"
+
+/* Before a region is added. */
+void changes_begin(void);
+
+/* ---- for changes.c, in watch.c; under the lock of adopt.h ---- */
+
+/* How many ranges touch the bytes; takes these out of them, and stores what was taken in `cut`, which may be NULL.
+ * False if there is no memory. */
+size_t watch_count_in(uint64_t start, uint64_t size);
+bool watch_forget(uint64_t start, uint64_t size, struct watch_range *cut);
+
+/* Watches ranges that have numbers, `ids`. */
+enum segue_status watch_again(const struct segue_watch *watches, size_t count, uint64_t *ids);
+
+#endif
