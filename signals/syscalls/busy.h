@@ -11,8 +11,9 @@
 
 /* Notes a call of the calling thread, whose record (platform/calls/calls.h) is at that address, and the addresses whose
  * regions it uses. Returns the word that becomes 0 when the call is done; NULL if there are too many. Calls that the
- * thread has left by siglongjmp are forgotten. Async-signal-safe. */
-shared_word *busy_take(uint64_t record, uint64_t base, uint64_t end);
+ * thread has left by siglongjmp are forgotten. `memory`, which may be NULL, is what the call needs until it is
+ * finished: if the thread has left it, and its stack shows so, it is given to `give`. Async-signal-safe. */
+shared_word *busy_take(uint64_t record, uint64_t base, uint64_t end, void *memory, void (*give)(void *memory));
 
 /* Waits until no call uses an address of the range, whose region cannot be found any more. Not async-signal-safe. */
 void busy_wait(uint64_t base, uint64_t size);

@@ -433,11 +433,16 @@ static struct pending *take_pending(const struct call_need *need)
     return pending;
 }
 
+static void give_left(void *memory)
+{
+    give(memory);
+}
+
 static bool make(const struct system_call *call, uint64_t *arguments, const struct span_used *used,
                  struct pending *pending)
 {
     struct call_record record = {.finish = (uint64_t)(uintptr_t)pending};
-    shared_word *busy = busy_take((uint64_t)(uintptr_t)calls_record(call), used->base, used->end);
+    shared_word *busy = busy_take((uint64_t)(uintptr_t)calls_record(call), used->base, used->end, pending, give_left);
     if (!busy)
         return false;
     record.busy = (uint64_t)(uintptr_t)busy;
@@ -604,6 +609,7 @@ void syscalls_finish(struct native_frame native)
     regs.rsp = record->stack_pointer;
     follow_end(pending->followed, record, &regs);
     pending->followed = NULL;
-    give(pending);
+    /* From here on the call is no more one that the thread may leave (busy.h). */
     calls_finish(native, record);
+    give(pending);
 }

@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -160,6 +162,65 @@ static void calls_that_are_left(void **state)
     calls_teardown();
 }
 
+static unsigned count_mappings(void)
+{
+    char line[512];
+    unsigned count = 0;
+    FILE *from = fopen("/proc/self/maps", "re");
+    assert_non_null(from);
+    while (fgets(line, sizeof line, from))
+        count++;
+    fclose(from);
+    return count;
+}
+
+/* The signal waits, and comes as soon as the call opens it. Returns how many calls were not left by that. */
+static unsigned leave_calls(unsigned times)
+{
+    volatile unsigned returned = 0;
+    sigset_t blocked, open;
+    sigemptyset(&open);
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGUSR2);
+    for (volatile unsigned i = 0; i < times; i++) {
+        sigprocmask(SIG_BLOCK, &blocked, NULL);
+        raise(SIGUSR2);
+        if (sigsetjmp(left, 1) == 0) {
+            ppoll((struct pollfd *)(void *)CLOSED, 1, NULL, &open);
+            returned++;
+            sigprocmask(SIG_UNBLOCK, &blocked, NULL);
+        }
+    }
+    return returned;
+}
+
+/* More often than calls can be noted at the same time; each with memory of its own, which is given back. */
+static void many_calls_that_are_left(enum segue_window_kind kind)
+{
+    const struct pollfd none = {.fd = -1};
+    calls_setup(kind);
+    closed_write(0, &none, sizeof none);
+    struct sigaction action = {.sa_handler = leave};
+    assert_int_equal(sigaction(SIGUSR2, &action, NULL), 0);
+    assert_int_equal(leave_calls(10), 0);
+    const unsigned before = count_mappings();
+    assert_int_equal(leave_calls(1500), 0);
+    assert_in_range(count_mappings(), before - 5, before + 5);
+    calls_teardown();
+}
+
+static void many_calls_that_are_left_alias(void **state)
+{
+    (void)state;
+    many_calls_that_are_left(SEGUE_WINDOW_ALIAS);
+}
+
+static void many_calls_that_are_left_forced(void **state)
+{
+    (void)state;
+    many_calls_that_are_left(SEGUE_WINDOW_FORCED);
+}
+
 /* Signals that cannot be queued lose their siginfo; a trap is forced, and never lost. */
 static void a_full_queue(void **state)
 {
@@ -195,6 +256,8 @@ int main(void)
         cmocka_unit_test(forks_in_the_middle),
         cmocka_unit_test(futexes_in_the_region),
         cmocka_unit_test(calls_that_are_left),
+        cmocka_unit_test(many_calls_that_are_left_alias),
+        cmocka_unit_test(many_calls_that_are_left_forced),
         cmocka_unit_test(a_full_queue),
         cmocka_unit_test(refused_by_name),
     };
