@@ -115,8 +115,9 @@ SEGUE_API enum segue_status segue_watch_remove(uint64_t id);
  * each thread that of its accesses. Waits at most `timeout` nanoseconds for the first one.
  * `*count`: how many it has stored. `*lost` (may be NULL): how many the full queue has dropped
  * since the last call. For an ordinary thread, which may use stdio and locks with what it reads.
- * Returns SEGUE_OK; SEGUE_TIMEOUT, with a count of 0; SEGUE_NOT_FOUND before the first
- * segue_watch_add; SEGUE_INVALID for a NULL pointer or no capacity. MT-Safe, AS-Unsafe. */
+ * An event that a child made by fork has begun when it was killed is lost, too. Returns SEGUE_OK;
+ * SEGUE_TIMEOUT, with a count of 0; SEGUE_NOT_FOUND before the first segue_watch_add; SEGUE_INVALID
+ * for a NULL pointer or no capacity. MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_watch_read(struct segue_watch_record *records, size_t capacity,
                                              uint64_t timeout, size_t *count, uint64_t *lost);
 

@@ -25,6 +25,10 @@ bool look_is_in_call(int number);
  * Opens and closes a file. */
 bool look_waits_for_child(int number);
 
+/* Whether no thread of this or another process has that TID, or it has ended and is not reaped yet; false if the system
+ * does not say. Opens and closes a file. */
+bool look_has_ended(int number);
+
 /* The processor time that a thread of the calling process has used, in nanoseconds. False if the system does not say.
  */
 bool look_processor_time(int number, uint64_t *nanoseconds);

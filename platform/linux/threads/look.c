@@ -2,7 +2,8 @@
  *
  * SOURCES: proc(5), /proc/PID/task/TID/syscall: "running"; or the system call's number and arguments, the stack pointer
  * and the instruction pointer; or -1 and those two for a thread that waits outside a system call (for a page);
- * /proc/PID/status, SigBlk. Linux fs/proc/base.c proc_pid_syscall: a thread may always read those of its own group. */
+ * /proc/PID/status, SigBlk; /proc/PID/stat, state. Linux fs/proc/base.c proc_pid_syscall: a thread may always read
+ * those of its own group. */
 #if !defined(__linux__)
 #error "platform/linux/threads/look.c is specific to Linux"
 #endif
@@ -10,6 +11,7 @@
 #include "platform/threads/look.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
 #include <string.h>
@@ -19,6 +21,7 @@
 #include "platform/threads/thread.h"
 
 #define DIRECTORY "/proc/self/task/"
+#define PROCESSES "/proc/"
 
 #ifndef SYS_clone3
 #define SYS_clone3 435
@@ -28,11 +31,12 @@ struct path {
     char text[64];
 };
 
-static struct path path_of(int number, const char *file)
+static struct path path_of(const char *directory, int number, const char *file)
 {
-    struct path path = {DIRECTORY};
+    struct path path = {""};
     char digits[12];
-    size_t count = 0, length = sizeof DIRECTORY - 1;
+    size_t count = 0, length = strlen(directory);
+    memcpy(path.text, directory, length);
     do
         digits[count++] = (char)('0' + number % 10);
     while ((number /= 10) > 0);
@@ -44,9 +48,8 @@ static struct path path_of(int number, const char *file)
 }
 
 /* The beginning of the file as a string; its length, or less than 0. */
-static long read_file(int number, const char *file, char *text, size_t size)
+static long read_path(struct path path, char *text, size_t size)
 {
-    struct path path = path_of(number, file);
     long descriptor = system_call4(SYS_openat, AT_FDCWD, (long)path.text, O_RDONLY | O_CLOEXEC, 0);
     if (descriptor < 0)
         return descriptor;
@@ -54,6 +57,11 @@ static long read_file(int number, const char *file, char *text, size_t size)
     system_call3(SYS_close, descriptor, 0, 0);
     text[length > 0 ? length : 0] = 0;
     return length;
+}
+
+static long read_file(int number, const char *file, char *text, size_t size)
+{
+    return read_path(path_of(DIRECTORY, number, file), text, size);
 }
 
 static uint64_t hexadecimal(const char *text)
@@ -113,6 +121,17 @@ bool look_waits_for_child(int number)
         return true;
     int call = number_in(line);
     return call == SYS_vfork || call == SYS_clone || call == SYS_clone3;
+}
+
+/* The state is behind the name, which may have any characters: a thread that ends is Z until it is reaped, or X. */
+bool look_has_ended(int number)
+{
+    char text[256];
+    long length = read_path(path_of(PROCESSES, number, "stat"), text, sizeof text);
+    const char *behind = length > 0 ? strrchr(text, ')') : NULL;
+    if (length == -ENOENT || length == -ESRCH)
+        return true;
+    return behind && behind[1] == ' ' && (behind[2] == 'Z' || behind[2] == 'X');
 }
 
 bool look_processor_time(int number, uint64_t *nanoseconds)

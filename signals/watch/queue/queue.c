@@ -6,6 +6,7 @@
 #include "platform/clock.h"
 #include "platform/memory/memory.h"
 #include "platform/reason.h"
+#include "platform/threads/look.h"
 #include "platform/threads/thread.h"
 
 #define PLACES (UINT32_C(1) << 16)
@@ -99,12 +100,38 @@ void queue_put(const struct segue_watch_record *record, const struct segue_regs 
     }
 }
 
+/* How long a thread may take that has only begun to put a record, and has not said which it is, in nanoseconds. */
+#define LONGEST UINT64_C(2000000000)
+
+/* A record whose thread has been killed, in a child made by fork, never comes: the next one is looked at. */
+static bool pass_over_killed(void)
+{
+    /* What was begun so when somebody looked first, and when that was. */
+    static uint64_t stuck, since;
+    uint64_t number, writer;
+    if (!queue_is_begun(own, &number, &writer))
+        return false;
+    if (writer && !look_has_ended((int)writer))
+        return false;
+    if (!writer && __atomic_load_n(&stuck, __ATOMIC_RELAXED) != number + 1) {
+        __atomic_store_n(&since, platform_clock(), __ATOMIC_RELAXED);
+        __atomic_store_n(&stuck, number + 1, __ATOMIC_RELAXED);
+    }
+    if (!writer && platform_clock() - __atomic_load_n(&since, __ATOMIC_RELAXED) < LONGEST)
+        return false;
+    queue_pass(own, number);
+    return true;
+}
+
 /* No lock: a child made by fork reads, too, whatever the parent's other threads were doing. */
 static size_t take(struct segue_watch_record *records, size_t capacity, uint64_t *lost)
 {
     size_t taken = 0;
-    while (taken < capacity && queue_take(own, &records[taken]))
-        taken++;
+    while (taken < capacity)
+        if (queue_take(own, &records[taken]))
+            taken++;
+        else if (taken || !pass_over_killed())
+            break;
     if (lost)
         *lost += __atomic_exchange_n(&own->lost, 0, __ATOMIC_RELAXED);
     return taken;
