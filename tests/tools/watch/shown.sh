@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# shown.sh SEGUE CALLERS COUNTER SERVER: what `segue watch` shows beside lines: callers, a map, a table on a terminal.
+# shown.sh SEGUE CALLERS COUNTER [SHOP]: what `segue watch` shows beside lines: callers, a map, a table on a terminal;
+# and names of C++.
 set -uo pipefail
 . "$(dirname "$0")/../../support/check.sh"
 segue=$1
@@ -38,6 +39,26 @@ check "callers as JSON" yes "$(has '"callers":\["middle+0x[^"]*","middle+0x[^"]*
   && echo yes || cat "$work/err")"
 watch --backtrace=0 shared -- "$callers"
 check "no callers" "2 1" "$status $(grep -c -- '--backtrace wants a number of callers from 1 to 256' "$work/err")"
+
+# named TARGET...: what is accessed, and the values, of a program of C++.
+named() {
+  "$segue" watch "$@" -- "$shop" 2>&1 | sed -E 's/.*(writes|updates) //; s/^segue watch: //'
+}
+shop=${4:-}
+if [ -n "$shop" ]; then
+  check "in a namespace" "shop::counter (4 bytes): 0 -> 1" "$(named shop::counter)"
+  check "without it" "counter (4 bytes): 0 -> 1" "$(named counter)"
+  check "mangled" "_ZN4shop7counterE (4 bytes): 0 -> 1" "$(named _ZN4shop7counterE)"
+  check "of a class" "cart::total (8 bytes): 0 -> 5" "$(named cart::total)"
+  check "a part" "shop::stats.served (8 bytes): 0 -> 2" "$(named shop::stats.served)"
+  check "without a name's namespace" "hidden (4 bytes): 0 -> 3" "$(named hidden)"
+  check "in a function" "calls (4 bytes): 0 -> 4" "$(named calls)"
+  check "one of two" "bank::account (4 bytes): 0 -> 1" "$(named bank::account)"
+  check "two" "'account' is several variables" "$(named account | cut -d: -f1)"
+  check "near" "there is no variable 'conter'; did you mean counter?" "$(named conter)"
+  watch counter -- "$shop"
+  check "functions" "shop::cart::add+" "$(sed -E 's/.*(shop::cart::add.).*/\1/' "$work/err")"
+fi
 
 if command -v gnuplot > "$work/where"; then
   watch --heat "$work/map.png" counter neighbours -- "$counter"

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "demangled.h"
+
 static char *no_debuginfo_path;
 
 static const Dwfl_Callbacks callbacks = {
@@ -56,8 +58,9 @@ static void find_function(Dwfl_Module *module, uint64_t address, uint64_t behind
     const char *path = dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
     offset += behind;
     if (name) {
-        place->function = strdup(name);
-        place->where = text_of(offset ? "%s+%#llx" : "%s", name, offset);
+        char *shown = demangled(name);
+        place->function = shown ? shown : strdup(name);
+        place->where = text_of(offset ? "%s+%#llx" : "%s", place->function, offset);
         return;
     }
     GElf_Addr start = 0;

@@ -11,6 +11,7 @@
 
 #include "tools/support/message.h"
 #include "tools/support/verb.h"
+#include "tools/watch/names/demangled.h"
 #include "types.h"
 
 #define VERB "watch"
@@ -27,8 +28,12 @@ struct search {
     Dwfl_Module *module;
     GElf_Sym symbol;
     GElf_Addr address;
+    /* The first one whose name ends so, behind a namespace or a class; and another one. */
+    GElf_Sym loose_symbol;
+    GElf_Addr loose_address;
+    char *loose, *other;
     /* For messages: names of data, modules looked at, and whether the program has a symbol table. */
-    const char **names;
+    char **names;
     size_t name_count;
     unsigned modules;
     bool has_symbols;
@@ -51,10 +56,15 @@ static bool is_of_file(const struct search *search, const char *path)
                              (base[search->file_length] == 0 || base[search->file_length] == '.'));
 }
 
+/* As it is written, and without what it belongs to. */
 static void note_name(struct search *search, const char *name)
 {
-    if (search->name_count < NAMES_MOST)
-        search->names[search->name_count++] = name;
+    if (search->name_count > NAMES_MOST - 2)
+        return;
+    char *shown = demangled(name);
+    if (shown && demangled_last(shown) != shown)
+        search->names[search->name_count++] = strdup(demangled_last(shown));
+    search->names[search->name_count++] = shown ? shown : strdup(name);
 }
 
 /* Of several, one that has a size; a function's static variable has a number behind its name. */
@@ -62,6 +72,32 @@ static bool is_name(const char *name, const char *wanted, bool is_local)
 {
     size_t length = strlen(wanted);
     return strncmp(name, wanted, length) == 0 && (name[length] == 0 || (is_local && name[length] == '.'));
+}
+
+/* A name of C++: as it is written, or without what it belongs to. */
+static void look_at_demangled(struct search *search, Dwfl_Module *module, const char *name, const GElf_Sym *symbol,
+                              GElf_Addr address)
+{
+    static const char anonymous[] = "(anonymous namespace)::";
+    char *shown = demangled(name);
+    if (!shown)
+        return;
+    const char *named = strncmp(shown, anonymous, sizeof anonymous - 1) == 0 ? shown + sizeof anonymous - 1 : shown;
+    const size_t length = strlen(named), wanted = strlen(search->name);
+    const bool ends_so =
+        length > wanted + 2 && strcmp(named + length - wanted, search->name) == 0 && named[length - wanted - 1] == ':';
+    if (strcmp(named, search->name) == 0 && !search->module) {
+        search->module = module;
+        search->symbol = *symbol;
+        search->address = address;
+    } else if (ends_so && !search->loose) {
+        search->loose_symbol = *symbol;
+        search->loose_address = address;
+        search->loose = strdup(shown);
+    } else if (ends_so && !search->other && address != search->loose_address) {
+        search->other = strdup(shown);
+    }
+    free(shown);
 }
 
 static int look_at_module(Dwfl_Module *module, void **unused, const char *name, Dwarf_Addr start, void *context)
@@ -92,19 +128,36 @@ static int look_at_module(Dwfl_Module *module, void **unused, const char *name, 
             search->address = address;
         }
     }
+    for (int i = 1; i < count && !search->module; i++) {
+        GElf_Sym symbol;
+        GElf_Addr address;
+        const char *found = dwfl_module_getsym_info(module, i, &symbol, &address, NULL, NULL, NULL);
+        int type = GELF_ST_TYPE(symbol.st_info);
+        if (found && symbol.st_shndx != SHN_UNDEF && (type == STT_OBJECT || type == STT_TLS))
+            look_at_demangled(search, module, found, &symbol, address);
+    }
+    if (!search->module && search->loose && !search->other) {
+        search->module = module;
+        search->symbol = search->loose_symbol;
+        search->address = search->loose_address;
+    }
+    if (search->other)
+        return DWARF_CB_ABORT;
     return search->module ? DWARF_CB_ABORT : DWARF_CB_OK;
 }
 
 static bool complain_of_unknown(const struct search *search)
 {
-    if (search->file && !search->modules)
+    if (search->other)
+        complain(VERB, "'%s' is several variables: %s, %s; say which", search->name, search->loose, search->other);
+    else if (search->file && !search->modules)
         complain(VERB, "the program has not loaded a file '%.*s' when it begins", (int)search->file_length,
                  search->file);
     else if (!search->file && !search->has_symbols)
         complain(VERB, "there is no variable '%s': the program has no symbol table; is it stripped? Use ADDRESS:SIZE",
                  search->name);
     else {
-        const char *near = suggest(search->name, search->names, search->name_count);
+        const char *near = suggest(search->name, (const char *const *)search->names, search->name_count);
         if (near)
             complain(VERB, "there is no variable '%s'; did you mean %s?", search->name, near);
         else
@@ -257,8 +310,11 @@ static bool find_parts(const struct code *code, const struct search *search, con
                        struct target *target)
 {
     Dwarf_Die type;
-    uint64_t address;
-    if (types_find_variable(search->module, search->name, &type, &address))
+    char *shown = demangled(search->name);
+    bool has_type =
+        types_find_variable(search->module, demangled_last(shown ? shown : search->name), search->address, &type);
+    free(shown);
+    if (has_type)
         return follow(code, path, is_pointer, &type, target);
     if (!*path && !is_pointer && target->size) {
         target->element = target->size <= 8 ? target->size : 0;
@@ -315,7 +371,11 @@ static bool find(const struct code *code, const char *name, struct target *targe
         abort();
     bool found = find_symbol(code, &search, path, is_pointer, target);
     *module = search.module;
+    for (size_t i = 0; i < search.name_count; i++)
+        free(search.names[i]);
     free(search.names);
+    free(search.loose);
+    free(search.other);
     return found;
 }
 

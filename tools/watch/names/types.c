@@ -72,32 +72,39 @@ static bool is_named(Dwarf_Die *die, const char *name)
     return own && strcmp(own, name) == 0;
 }
 
-/* Also in functions, namespaces and blocks. */
-static bool search(Dwarf_Die *parent, const char *name, int depth, Dwarf_Die *type, uint64_t *address)
+/* Also in functions, namespaces and blocks. `*wanted`: its address; NULL: any. */
+static bool search(Dwarf_Die *parent, const char *name, const uint64_t *wanted, int depth, Dwarf_Die *type,
+                   uint64_t *address)
 {
     Dwarf_Die die;
     if (depth > DEPTH_MOST || dwarf_child(parent, &die) != 0)
         return false;
     do {
         int tag = dwarf_tag(&die);
-        if (tag == DW_TAG_variable && is_named(&die, name) && address_of(&die, address) && type_of(&die, type))
+        if (tag == DW_TAG_variable && is_named(&die, name) && address_of(&die, address) &&
+            (!wanted || *wanted == *address) && type_of(&die, type))
             return true;
         bool is_scope = tag == DW_TAG_subprogram || tag == DW_TAG_lexical_block || tag == DW_TAG_namespace;
-        if (is_scope && search(&die, name, depth + 1, type, address))
+        if (is_scope && search(&die, name, wanted, depth + 1, type, address))
             return true;
     } while (dwarf_siblingof(&die, &die) == 0);
     return false;
 }
 
-bool types_find_variable(Dwfl_Module *module, const char *name, Dwarf_Die *type, uint64_t *address)
+bool types_find_variable(Dwfl_Module *module, const char *name, uint64_t wanted, Dwarf_Die *type)
 {
     Dwarf_Addr bias;
     Dwarf_Die *unit = NULL;
-    while ((unit = dwfl_module_nextcu(module, unit, &bias)) != NULL)
-        if (search(unit, name, 0, type, address)) {
-            *address += bias;
+    uint64_t address;
+    while ((unit = dwfl_module_nextcu(module, unit, &bias)) != NULL) {
+        const uint64_t in_file = wanted - bias;
+        if (search(unit, name, &in_file, 0, type, &address))
             return true;
-        }
+    }
+    /* A library's variable may have been moved into the program (R_X86_64_COPY). */
+    while ((unit = dwfl_module_nextcu(module, unit, &bias)) != NULL)
+        if (search(unit, name, NULL, 0, type, &address))
+            return true;
     return false;
 }
 

@@ -6,9 +6,9 @@
 
 #include "target.h"
 
-/* The variable of that name with a fixed address: its type, and its address, which counts from the module's beginning
- * as its file has it. False if the module's debug information has none. */
-bool types_find_variable(Dwfl_Module *module, const char *name, Dwarf_Die *type, uint64_t *address);
+/* The type of the variable of that name, without what it belongs to (C++), at that address in memory; of one elsewhere,
+ * if none of that name is there. False if the module's debug information has no variable of that name. */
+bool types_find_variable(Dwfl_Module *module, const char *name, uint64_t wanted, Dwarf_Die *type);
 
 /* Without typedefs and qualifiers. False at a type that is not complete. */
 bool types_strip(Dwarf_Die *type);
