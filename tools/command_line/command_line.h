@@ -50,6 +50,11 @@ struct operand_words {
     const char *name, *text, *more;
 };
 
+/* What somebody wants, and what to type for it. */
+struct example_words {
+    const char *what, *command;
+};
+
 struct verb_words {
     /* "patch"; "corpus check" for a part of a verb. */
     const char *name;
@@ -64,6 +69,8 @@ struct verb_words {
     const struct option_pair *exclusions;
     /* What a verb can be asked to do, if that decides the options; ends with NULL. */
     const struct verb_words *const *parts;
+    /* The end is an element of zeros. May be NULL. */
+    const struct example_words *examples;
     /* Paragraphs that close the help, or NULL; with a blank line between them. */
     const char *closing;
     /* The first operand ends the options: the rest belongs to a program that is run. */

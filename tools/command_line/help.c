@@ -110,5 +110,7 @@ void help_print(FILE *out, const struct verb_words *words)
         print_wrapped(out, (*part)->summary, 2, 2);
         print_items(out, *part, width);
     }
+    for (const struct example_words *example = words->examples; example && example->what; example++)
+        fprintf(out, "%s%s\n  %s\n", example == words->examples ? "\n" : "", example->what, example->command);
     print_paragraphs(out, words->closing);
 }

@@ -144,6 +144,14 @@ static void print_page(const struct verb_words *words)
         fputs("# OPTIONS\n\n", stdout);
         print_options(words);
     }
+    if (words->examples)
+        fputs("# EXAMPLES\n\n", stdout);
+    for (const struct example_words *example = words->examples; example && example->what; example++) {
+        print_plain(example->what, strlen(example->what));
+        fputs("\n\n\t", stdout);
+        print_plain(example->command, strlen(example->command));
+        fputs("\n\n", stdout);
+    }
     if (words->closing) {
         fputs("# NOTES\n\n", stdout);
         print_closing(words);

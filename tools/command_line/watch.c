@@ -9,7 +9,8 @@ const struct verb_words watch_words = {
     .operands =
         (const struct operand_words[]){
             {"TARGET...", "what to watch, until --",
-             "NAME: a global or static variable, by the program's symbols. NAME.MEMBER, NAME[INDEX], and both "
+             "NAME: a global or static variable, by the program's symbols; of C++ with or without its namespace. "
+             "NAME.MEMBER, NAME[INDEX], and both "
              "repeated: a part of one, by its debug information. *NAME: what a pointer points to when the program "
              "begins. FILE:NAME: a variable of a shared library, as libx.so.1:state. ADDRESS:SIZE: numbers, "
              "hexadecimal with 0x."},
@@ -41,7 +42,7 @@ const struct verb_words watch_words = {
             {WATCH_STOP, "stop", NULL, "stop the program behind each access that is reported",
              "A debugger that has the program gets SIGTRAP. Without one all of the program is stopped, and the command "
              "says how to look at it by gdb. With --limit=1 it stops once."},
-            {WATCH_HEAT, "heat", "FILE", "draw a map of the accesses, address by time, as FILE.png, in place of lines",
+            {WATCH_HEAT, "heat", "FILE", "draw a map of the accesses, address by time, as a PNG, in place of lines",
              "By gnuplot, at the end. The targets lie one above the other."},
             {WATCH_JSON, "json", NULL, "a JSON object on a line for each access", NULL},
             {WATCH_OUTPUT, "output", "FILE", "write there; without it, to standard error", NULL},
@@ -60,6 +61,15 @@ const struct verb_words watch_words = {
             {WATCH_HEAT, WATCH_OUTPUT, "a map is in place of lines"},
             {WATCH_HEAT, WATCH_BACKTRACE, "a map is in place of lines"},
             {WATCH_HEAT, WATCH_STOP, "a map is in place of lines"},
+            {0},
+        },
+    .examples =
+        (const struct example_words[]){
+            {"My counter is wrong: who changes it?", "segue watch counter -- ./program"},
+            {"It should never be negative: who makes it so, and who called that?",
+             "segue watch --if 'new < 0' --backtrace counter -- ./program"},
+            {"Who touches it at all, and how often?", "segue watch --count --read --write counter -- ./program"},
+            {"The program runs already:", "segue watch --pid=\"$(pidof server)\" counter"},
             {0},
         },
     .closing = "A line has the time since the beginning, the thread, the function and line, the instruction, what it "
