@@ -27,11 +27,12 @@ static struct many {
 extern volatile long victim_counter;
 volatile long victim_counter;
 
-/* The worst there is: each access waits for the one before it. The
- * comment keeps the compiler from making one function of several: each has a site of its own. */
+/* The worst there is: each access waits for the one before it. The comment keeps the compiler from making one function
+ * of several: each has a site of its own. And it must not know the address, which would then be a constant one. */
 #define HAMMER(name)                                                                                                   \
     __attribute__((noinline)) static void name(volatile long *at, unsigned times)                                      \
     {                                                                                                                  \
+        __asm__ volatile("" : "+r"(at));                                                                               \
         while (times--)                                                                                                \
             __asm__ volatile("incq %0 # " #name : "+m"(*at));                                                          \
     }
