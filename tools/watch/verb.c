@@ -12,6 +12,7 @@
 #include "tools/support/message.h"
 #include "tools/support/verb.h"
 #include "tools/watch/attach/stop.h"
+#include "tools/watch/names/chain.h"
 
 #define VERB "watch"
 
@@ -128,8 +129,11 @@ static void report_all(const struct options *options, struct program *program, s
 
 static bool begin_code(const struct options *options, struct code *code, pid_t process, struct target *targets)
 {
-    if (code_begin(code, process))
+    if (code_begin(code, process)) {
+        if (options->callers)
+            chain_begin(code);
         return find_targets(options, code, targets);
+    }
     complain(VERB, "the memory of process %d cannot be looked at: the system lets no process look at another (ptrace)",
              (int)process);
     return false;

@@ -29,6 +29,8 @@
 /* What the functions need of the stack, and what is left alone below its pointer. */
 #define STACK_NEEDED ((UINT64_C(104) << 10) + BORROW_STATE)
 #define RED_ZONE UINT64_C(128)
+/* The most bytes of the code at a program's entry. */
+#define START_SIZE 64u
 #define FLAGS_CLEARED UINT64_C(0x40500)
 /* What the kernel shows of calls that begin again (include/linux/errno.h). */
 #define RESTART_SYS 512
@@ -142,6 +144,15 @@ static void leave(struct look *look)
     look->has_left = true;
 }
 
+/* Where the program has begun: what called the C library's caller of main. */
+static bool is_start(Dwfl_Module *module, Dwarf_Addr at)
+{
+    GElf_Addr bias;
+    GElf_Ehdr header;
+    Elf *elf = module ? dwfl_module_getelf(module, &bias) : NULL;
+    return elf && gelf_getehdr(elf, &header) && at - (header.e_entry + bias) < START_SIZE;
+}
+
 static int look_at_frame(Dwfl_Frame *frame, void *context)
 {
     struct look *look = context;
@@ -160,7 +171,7 @@ static int look_at_frame(Dwfl_Frame *frame, void *context)
     else if (kind == KIND_C_LIBRARY) {
         snprintf(look->function, sizeof look->function, "%s", name ? name : "");
         look->frames++;
-    } else if (kind == KIND_OTHER && look->is_back)
+    } else if (kind == KIND_OTHER && look->is_back && !is_start(module, at))
         look->is_bad = true;
     else if (kind == KIND_OTHER && !look->has_left)
         leave(look);

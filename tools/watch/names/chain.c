@@ -90,14 +90,19 @@ static int note_frame(Dwfl_Frame *frame, void *argument)
     return found->count < found->most ? DWARF_CB_OK : DWARF_CB_ABORT;
 }
 
+void chain_begin(struct code *code)
+{
+    code->frames = code_report(code->process);
+    if (code->frames)
+        dwfl_attach_state(code->frames, NULL, code->process, &callbacks, NULL);
+}
+
 size_t chain_find(struct code *code, const struct queue_stack *stack, struct chain_frame *frames, size_t most)
 {
-    struct found found = {.dwfl = code->dwfl, .frames = frames, .most = most, .is_first = true};
-    if (!code->has_threads)
-        code->has_threads = dwfl_attach_state(code->dwfl, NULL, code->process, &callbacks, NULL);
+    struct found found = {.dwfl = code->frames, .frames = frames, .most = most, .is_first = true};
     present = stack;
     /* It ends with an error where nothing is known: the frames before that count. */
-    if (code->has_threads)
-        dwfl_getthread_frames(code->dwfl, code->process, note_frame, &found);
+    if (code->frames)
+        dwfl_getthread_frames(code->frames, code->process, note_frame, &found);
     return found.count;
 }

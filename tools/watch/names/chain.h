@@ -17,6 +17,9 @@ struct chain_frame {
     bool is_return;
 };
 
+/* While the process runs: later it is not known what was mapped where. */
+void chain_begin(struct code *code);
+
 /* The callers of the function that the stack belongs to, innermost first; at most `most`. Returns how many. */
 size_t chain_find(struct code *code, const struct queue_stack *stack, struct chain_frame *frames, size_t most);
 

@@ -19,26 +19,42 @@ static const Dwfl_Callbacks callbacks = {
     .debuginfo_path = &no_debuginfo_path,
 };
 
+Dwfl *code_report(pid_t process)
+{
+    Dwfl *dwfl = dwfl_begin(&callbacks);
+    if (dwfl && dwfl_linux_proc_report(dwfl, process) == 0 && dwfl_report_end(dwfl, NULL, NULL) == 0)
+        return dwfl;
+    if (dwfl)
+        dwfl_end(dwfl);
+    return NULL;
+}
+
 bool code_begin(struct code *code, pid_t process)
 {
     /* No question goes out to the network. */
     unsetenv("DEBUGINFOD_URLS");
-    *code = (struct code){.dwfl = dwfl_begin(&callbacks), .process = process};
-    return code->dwfl && dwfl_linux_proc_report(code->dwfl, process) == 0 &&
-           dwfl_report_end(code->dwfl, NULL, NULL) == 0;
+    *code = (struct code){.dwfl = code_report(process), .process = process};
+    return code->dwfl != NULL;
+}
+
+static bool renew(Dwfl *dwfl, pid_t process)
+{
+    dwfl_report_begin_add(dwfl);
+    return dwfl_linux_proc_report(dwfl, process) == 0 && dwfl_report_end(dwfl, NULL, NULL) == 0;
 }
 
 bool code_renew(struct code *code)
 {
-    dwfl_report_begin_add(code->dwfl);
-    return dwfl_linux_proc_report(code->dwfl, code->process) == 0 && dwfl_report_end(code->dwfl, NULL, NULL) == 0;
+    return renew(code->dwfl, code->process) && (!code->frames || renew(code->frames, code->process));
 }
 
 void code_end(struct code *code)
 {
     if (code->dwfl)
         dwfl_end(code->dwfl);
-    code->dwfl = NULL;
+    if (code->frames)
+        dwfl_end(code->frames);
+    code->dwfl = code->frames = NULL;
 }
 
 static char *text_of(const char *format, const char *text, uint64_t number)

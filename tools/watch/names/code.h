@@ -10,12 +10,14 @@
 struct code {
     Dwfl *dwfl;
     pid_t process;
-    /* libdw knows how to ask for frames (chain.h). */
-    bool has_threads;
+    /* The same for frames (chain.h), which need one that asks chain.c for memory; NULL until then. */
+    Dwfl *frames;
 };
 
 /* False if the process cannot be looked at. */
 bool code_begin(struct code *code, pid_t process);
+/* Of the process's files as they are mapped now; NULL if it cannot be looked at. */
+Dwfl *code_report(pid_t process);
 /* Libraries have been loaded meanwhile. */
 bool code_renew(struct code *code);
 void code_end(struct code *code);

@@ -2,8 +2,7 @@
 #ifndef SEGUE_TOOLS_WATCH_DEMANGLED_H
 #define SEGUE_TOOLS_WATCH_DEMANGLED_H
 
-/* "shop::counter" for "_ZN4shop7counterE", a function without its parameters; NULL if it is no such name. To be freed.
- */
+/* "shop::counter" for "_ZN4shop7counterE"; a function without its parameters. NULL for other names. To be freed. */
 char *demangled(const char *name);
 
 /* What is behind namespaces and classes. */
