@@ -17,16 +17,22 @@ awk '{
   print line "]\n[0x0f 0x1f 0x80 0x5e 0x90 0x0e 0x5e]"
 }' | "$mc" --disassemble --triple=x86_64 --output-asm-variant=1 2> /dev/null | awk '
   # Targets are told as distances from the next instruction; the row stands at address 0.
-  function absolute(text, size) {
+  function absolute(text, size,    prefixes) {
+    # A prefix that is a part of the instruction stands on its line.
+    if (match(text, /^((lock|rep|repne|xacquire|xrelease|notrack) +)+/)) {
+      prefixes = substr(text, 1, RLENGTH)
+      text = substr(text, RLENGTH + 1)
+    }
     if (text ~ /^(j[a-z]+|call|loop[a-z]*|xbegin) -?[0-9]+$/) {
       split(text, word, " ")
-      return word[1] " " word[2] + size
+      return prefixes word[1] sprintf(" %.0f", word[2] + size)
     }
-    return text
+    return prefixes text
   }
+  BEGIN { prefix_line = "^((lock|rep|repne|data16|rex64|xacquire|xrelease|notrack) *)+$" }
   function answer(    i, first, text) {
     # Prefixes stand on lines of their own.
-    for (first = 1; first < count && lines[first] ~ /^(lock|rep|repne|data16|rex64|xacquire|xrelease|notrack)$/; first++)
+    for (first = 1; first < count && lines[first] ~ prefix_line; first++)
       text = text lines[first] " "
     for (i = first + 1; i <= count && lines[i] == "nop"; i++)
       ;

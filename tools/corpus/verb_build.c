@@ -11,6 +11,7 @@
 #include "tools/support/message.h"
 #include "tools/support/output/output.h"
 #include "tools/support/plural.h"
+#include "tools/support/progress.h"
 #include "tools/support/verb.h"
 #include "verbs.h"
 
@@ -127,7 +128,10 @@ static bool write_rows(const struct corpus_rows *rows, const char *path, const c
 {
     struct corpus_error error;
     size_t size;
+    /* One step: the compressor does not say how far it is. */
+    progress_begin("writing rows", 1);
     char *bytes = corpus_rows_file(rows, path, header, &size, &error);
+    progress_end();
     bool ok = bytes ? output_write("corpus", path, bytes, size) : corpus_complain(&error);
     free(bytes);
     return ok;

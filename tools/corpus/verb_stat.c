@@ -16,6 +16,7 @@
 #include "tools/corpus/report/report.h"
 #include "tools/support/message.h"
 #include "tools/support/plural.h"
+#include "tools/support/progress.h"
 #include "tools/support/verb.h"
 #include "verbs.h"
 
@@ -235,8 +236,12 @@ static int stat_rows(const struct corpus_rows *rows, bool json)
     counts = (struct counts){.forms.most = 1};
     /* Without it, plans would refuse every instruction that the replay engine covers. */
     segue_replay_prepare();
-    for (size_t i = 0; ok && i < rows->count; i++)
+    progress_begin("counting rows", rows->count);
+    for (size_t i = 0; ok && i < rows->count; i++) {
         ok = count_row(&counts, &rows->rows[i]);
+        progress_advance(1);
+    }
+    progress_end();
     if (!ok)
         complain("corpus", "out of memory");
     else if (json)
