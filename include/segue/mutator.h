@@ -124,15 +124,16 @@ typedef int segue_update_words(void *closure, uint64_t *base, uint64_t *limit);
  * Returns -1, without a call of `update`, for other contexts: a thread in the library's handler, or
  * in the last instructions before it continues, whose registers the library has already taken; a
  * context that segue_mutator_capture filled, whose registers nothing loads. A collector does not
- * move what segue_mutator_scan finds there, nor what it finds in the stack of a policy. Otherwise
- * returns 0, or what `update` returned; what it has changed by then is stored. The thread must not
- * run. MT-Safe, AS-Safe if `update` is. */
+ * move what segue_mutator_scan finds there, nor what it finds in the stack of a policy. Also
+ * returns -1 if the system refuses to store the registers of a thread that it has stopped (not on
+ * Linux). Otherwise returns 0, or what `update` returned; what it has changed by then is stored.
+ * The thread must not run. MT-Safe, AS-Safe if `update` is. */
 SEGUE_API int segue_mutator_update(struct segue_mutator *context, segue_update_words *update,
                                    void *closure);
 
 /* Stores context->regs, except the segment bases and selectors: the thread continues with them.
  * Returns SEGUE_OK; SEGUE_UNSUPPORTED for a context that segue_mutator_update cannot update;
- * SEGUE_INVALID for NULL. MT-Safe, AS-Safe. */
+ * SEGUE_SYSTEM as there; SEGUE_INVALID for NULL. MT-Safe, AS-Safe. */
 SEGUE_CHECK SEGUE_API enum segue_status segue_mutator_write(struct segue_mutator *context);
 
 SEGUE_END

@@ -26,6 +26,10 @@ enum stop_result {
 enum stop_result stop_begin(struct stop *stop, int thread);
 void stop_end(struct stop *stop);
 
+/* Makes the thread continue with the registers and the extended state that stop_context has now. False if the system
+ * refuses. */
+bool stop_store(struct stop *stop);
+
 /* The thread as a frame's second word (platform/frame/frame.h): as it was stopped; and as the outermost of the handlers
  * that it is in was entered, NULL if it is in none. */
 void *stop_context(struct stop *stop);

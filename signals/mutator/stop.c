@@ -61,6 +61,14 @@ void suspend_now(void)
 {
 }
 
+bool suspend_store(const void *native)
+{
+    for (uint32_t i = 0; i < PLACES; i++)
+        if (places[i].thread && stop_context(stop_of(&places[i])) == native)
+            return stop_store(stop_of(&places[i]));
+    return true;
+}
+
 /* ---- installation: there is no signal to be handled ---- */
 
 enum segue_status segue_suspend_install(const struct segue_suspend_options *options)
@@ -163,8 +171,10 @@ static void read_context(struct stop *stop, struct segue_mutator *context)
     *context = (struct segue_mutator){.red_zone = RED_ZONE, .kind = SEGUE_MUTATOR_THREAD};
     fault_get_registers(interrupted ? interrupted : stopped, &context->regs);
     frame_get_any_xstate(interrupted ? interrupted : stopped, &context->xstate);
-    if (!interrupted)
+    if (!interrupted) {
+        context->private_.native = stop_is_leaving(stop) ? 0 : (uint64_t)(uintptr_t)stopped;
         return;
+    }
     context->in_fault = true;
     fault_get_registers(stopped, &context->private_.regs);
     frame_get_any_xstate(stopped, &context->private_.xstate);

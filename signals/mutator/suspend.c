@@ -205,6 +205,13 @@ static long send(int32_t thread, uint32_t at)
 }
 
 /* The thread sends itself the signal again; its handler then finds the request as it is by then. */
+/* The frame is the kernel's: the thread is in its handler. */
+bool suspend_store(const void *native)
+{
+    (void)native;
+    return true;
+}
+
 void suspend_now(void)
 {
     thread_self.is_suspension_put_off = false;

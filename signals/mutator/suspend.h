@@ -15,6 +15,10 @@ void suspend_now(void);
 /* The suspend signal, 0 if it is not installed: the library's other handlers leave it unblocked. */
 int suspend_signal(void);
 
+/* Makes a suspended thread continue with the registers that its frame has now; true also for a frame that is no
+ * suspended thread's. False if the system refuses. Async-signal-safe. */
+bool suspend_store(const void *native);
+
 /* ---- for the installer ---- */
 
 void suspend_set_signal(int number);

@@ -12,6 +12,7 @@
 #include "platform/abi.h"
 #include "platform/frame/frame.h"
 #include "platform/reason.h"
+#include "suspend.h"
 
 #define GENERAL 16
 
@@ -37,6 +38,19 @@ static void store_registers(const struct segue_mutator *context)
         stored->rip = context->regs.rip;
         stored->rflags = context->regs.rflags;
     }
+}
+
+/* Where the frame is a copy, the thread gets what it holds. */
+static bool store_state(const struct segue_mutator *context)
+{
+    void *native = (void *)(uintptr_t)context->private_.native;
+    if (!native)
+        return true;
+    frame_scatter(native);
+    if (suspend_store(native))
+        return true;
+    reason_give(SEGUE_SYSTEM, "the system has not stored the thread's registers");
+    return false;
 }
 
 static int update_range(const struct update *update, void *base, size_t size)
@@ -105,8 +119,8 @@ int segue_mutator_update(struct segue_mutator *context, segue_update_words *word
     store_registers(context);
     if (!result)
         result = update_xstate(&update, &context->xstate);
-    if (context->private_.native)
-        frame_scatter((void *)(uintptr_t)context->private_.native);
+    if (!store_state(context))
+        return -1;
     return result ? result : update_red_zone(&update, &before);
 }
 
@@ -118,5 +132,5 @@ enum segue_status segue_mutator_write(struct segue_mutator *context)
         return reason_give(SEGUE_UNSUPPORTED,
                            "the thread's registers are no longer loaded from where the context has them");
     store_registers(context);
-    return SEGUE_OK;
+    return store_state(context) ? SEGUE_OK : SEGUE_SYSTEM;
 }

@@ -73,6 +73,9 @@ struct native_state {
 /* Reads the state of a thread that does not run. False if there is no such thread. Async-signal-safe. */
 bool native_state_get(struct native_state *state, thread_act_t thread);
 
+/* Sets the vector state of a thread that does not run. The same. */
+bool native_vectors_set(const struct native_state *state, thread_act_t thread);
+
 /* A frame of that state, of a thread that is in no handler. */
 void native_begin(struct native_context *context, struct native_state *state, uint32_t *mask,
                   struct gathered_room *room);

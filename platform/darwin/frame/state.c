@@ -44,6 +44,15 @@ bool native_state_get(struct native_state *state, thread_act_t thread)
            get_vectors(state, thread);
 }
 
+bool native_vectors_set(const struct native_state *state, thread_act_t thread)
+{
+    for (unsigned i = 0; i < sizeof vectors / sizeof *vectors; i++)
+        if (vectors[i].count * sizeof(natural_t) == state->vectors_size)
+            return thread_set_state(thread, vectors[i].flavor, (thread_state_t)(uintptr_t)state->vectors,
+                                    vectors[i].count) == KERN_SUCCESS;
+    return false;
+}
+
 void native_begin(struct native_context *context, struct native_state *state, uint32_t *mask,
                   struct gathered_room *room)
 {

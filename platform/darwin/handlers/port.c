@@ -420,21 +420,6 @@ static bool begin(const struct exception_request *request, x86_thread_state64_t 
     return true;
 }
 
-static bool set_vectors(mach_port_t thread)
-{
-    static const struct {
-        uint32_t size;
-        thread_state_flavor_t flavor;
-    } kinds[] = {{sizeof(x86_float_state64_t), x86_FLOAT_STATE64},
-                 {sizeof(x86_avx_state64_t), x86_AVX_STATE64},
-                 {sizeof(x86_avx512_state64_t), x86_AVX512_STATE64}};
-    for (unsigned i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (kinds[i].size == scratch.state.vectors_size)
-            return thread_set_state(thread, kinds[i].flavor, (thread_state_t)scratch.state.vectors,
-                                    kinds[i].size / (uint32_t)sizeof(natural_t)) == KERN_SUCCESS;
-    return false;
-}
-
 /* The thread has served its fault. False if it came to that instruction in another way. */
 static bool finish(const struct exception_request *request, x86_thread_state64_t *general)
 {
@@ -442,7 +427,8 @@ static bool finish(const struct exception_request *request, x86_thread_state64_t
     vm_size_t done = 0;
     if (request->exception != EXC_BAD_ACCESS || general->__rip != (uint64_t)(uintptr_t)port_return ||
         vm_read_overwrite(mach_task_self(), at, sizeof scratch, (vm_address_t)&scratch, &done) != KERN_SUCCESS ||
-        scratch.self != at || scratch.cookie != cookie_of(at) || !set_vectors(request->thread.name))
+        scratch.self != at || scratch.cookie != cookie_of(at) ||
+        !native_vectors_set(&scratch.state, request->thread.name))
         return false;
     scratch.state.general.__cs = general->__cs;
     scratch.state.general.__fs = general->__fs;

@@ -1,7 +1,7 @@
 /* stop.c: see platform/threads/stop.h.
  *
  * A thread that waits in the kernel is shown as it made the system call. thread_abort_safely would bring it out of
- * there, but with EINTR for the program, and nothing here needs it: no register is written.
+ * there, but with EINTR for the program, and nothing here needs it.
  *
  * A thread's handlers run on its alternate stack, and a collector that scans from that stack pointer would not meet the
  * thread's own stack. So a thread that is there, and in no handler that it has noted, is on its way in or out, and runs
@@ -55,6 +55,13 @@ enum stop_result stop_begin(struct stop *stop, int thread)
 void stop_end(struct stop *stop)
 {
     thread_resume(stop->thread);
+}
+
+bool stop_store(struct stop *stop)
+{
+    return thread_set_state(stop->thread, x86_THREAD_STATE64, (thread_state_t)&stop->state.general,
+                            x86_THREAD_STATE64_COUNT) == KERN_SUCCESS &&
+           native_vectors_set(&stop->state, stop->thread);
 }
 
 void *stop_context(struct stop *stop)

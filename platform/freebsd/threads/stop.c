@@ -196,6 +196,13 @@ void stop_end(struct stop *stop)
     release(&stop->held);
 }
 
+/* The frame is the kernel's: the thread is in its handler. */
+bool stop_store(struct stop *stop)
+{
+    (void)stop;
+    return true;
+}
+
 void *stop_context(struct stop *stop)
 {
     return stop->held.context;

@@ -72,7 +72,8 @@ static enum stop_result failure_of(HANDLE thread)
 
 enum stop_result stop_begin(struct stop *stop, int thread)
 {
-    const DWORD rights = THREAD_SUSPEND_RESUME | THREAD_GET_CONTEXT | THREAD_QUERY_INFORMATION | SYNCHRONIZE;
+    const DWORD rights =
+        THREAD_SUSPEND_RESUME | THREAD_GET_CONTEXT | THREAD_SET_CONTEXT | THREAD_QUERY_INFORMATION | SYNCHRONIZE;
     enum stop_result result = STOP_DONE;
     stop->thread = OpenThread(rights, FALSE, (DWORD)thread);
     if (!stop->thread)
@@ -99,6 +100,11 @@ void stop_end(struct stop *stop)
 {
     ResumeThread(stop->thread);
     CloseHandle(stop->thread);
+}
+
+bool stop_store(struct stop *stop)
+{
+    return SetThreadContext(stop->thread, stop->context.thread);
 }
 
 void *stop_context(struct stop *stop)

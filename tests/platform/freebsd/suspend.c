@@ -119,6 +119,7 @@ int main(void)
         cmocka_unit_test(thread_is_shown_and_stands_still),
         cmocka_unit_test(thread_in_a_policy_is_shown_as_the_program),
         cmocka_unit_test(thread_is_stopped_between_steps),
+        cmocka_unit_test(suspended_threads_registers_are_updated),
         cmocka_unit_test(thread_that_blocks_all_signals_is_given_up),
         cmocka_unit_test(suspension_has_its_answers),
     };

@@ -185,6 +185,58 @@ static void thread_is_stopped_between_steps(void **state)
     end();
 }
 
+/* ---- references that move ---- */
+
+#define OLD ((uintptr_t)0x5e60e001)
+#define NEW ((uintptr_t)0x5e60e002)
+static volatile uint64_t held[3];
+static volatile unsigned moved;
+
+/* In a general register, in a vector, and in the x87 registers' place of MM1. */
+THREAD(hold_references)
+{
+    uintptr_t kept = OLD;
+    (void)argument;
+    number = segue_thread_self();
+    __asm__ volatile("movd %k[kept], %%xmm6\n\tmovd %k[kept], %%mm1\n\tmovl $1, %[is_there]\n"
+                     "1:\n\tcmpl $0, %[go]\n\tje 1b\n\tmovq %%xmm6, %[vector]\n\tmovq %%mm1, %[mmx]\n\temms"
+                     : [kept] "+S"(kept), [is_there] "=m"(is_there), [vector] "=m"(held[1]), [mmx] "=m"(held[2])
+                     : [go] "m"(go)
+                     : "xmm6", "mm1", "memory", "cc");
+    held[0] = kept;
+    has_ended = 1;
+    return 0;
+}
+
+static int move(void *closure, uint64_t *base, uint64_t *limit)
+{
+    (void)closure;
+    for (; base < limit; base++)
+        if (*base == OLD) {
+            *base = NEW;
+            moved++;
+        }
+    return 0;
+}
+
+static void suspended_threads_registers_are_updated(void **state)
+{
+    (void)state;
+    assert_int_equal(segue_suspend_install(NULL), SEGUE_OK);
+    for (unsigned round = 0; round < 20; round++) {
+        system_thread thread = begin_thread(hold_references, NULL);
+        struct segue_suspension suspension = stop_it();
+        moved = 0;
+        assert_int_equal(segue_mutator_update(&suspension.context, move, NULL), 0);
+        assert_true(moved >= 3);
+        assert_int_equal(segue_thread_resume(&suspension), SEGUE_OK);
+        end_thread(thread);
+        for (unsigned i = 0; i < 3; i++)
+            assert_int_equal(held[i], NEW);
+    }
+    assert_int_equal(segue_suspend_uninstall(), SEGUE_OK);
+}
+
 /* ---- answers ---- */
 
 static segue_thread_id system_number(void);
