@@ -80,21 +80,19 @@ check "mnemonics have their numbers" "True mov" \
 print(names["mov"] == insn.mnemonic, insn.name)')"
 
 if [ $# -gt 3 ]; then
-    cat > "$work/mine.py" << 'PY'
-import segue
-
-def answer(row):
-    try:
-        insn = segue.decode(row[:15])
-    except segue.Error:
-        return None
-    return insn.length, insn.name
-
-segue.corpus_decoder(answer)
-PY
+    # The document's program; and one that also names instructions.
+    awk '/^```python/ { inside = 1; next } /^```/ { inside = 0 } inside' \
+        "$(dirname "$0")/../../docs/python.md" > "$work/mine.py"
+    sed 's/return insn.length$/return insn.length, insn.name/' "$work/mine.py" > "$work/named.py"
     printf '488b0433\n90\n06\n0f05\n' > "$work/rows"
     "$4" corpus check --referee none --decoder "mine=python3 $work/mine.py" --json "$work/report" "$work/rows" \
         > "$work/out" 2>&1
+    "$4" corpus check --referee none --decoder "mine=python3 $work/named.py" --json "$work/named" "$work/rows" \
+        > "$work/out" 2>&1
+    check "names are compared, operands that are missing too" "0 0 1" "$(python3 -c "
+import json
+mine = json.load(open('$work/named'))['decoders']['mine']
+print(mine['length'], mine['mnemonic'], mine['operands'])" 2>&1 || head -5 "$work/out")"
     check "a script is a decoder for the corpus" "4 0 0" "$(python3 -c "
 import json
 mine = json.load(open('$work/report'))['decoders']['mine']

@@ -181,7 +181,13 @@ def mnemonics():
 
 def corpus_decoder(answer):
     """Makes a script a decoder for `segue corpus check --decoder NAME='python3 script.py'`: `answer` is called with each
-    row's bytes, and returns (length, text in Intel's syntax), or None if they are no instruction."""
+    row's bytes, and returns (length, text in Intel's syntax), the length alone, or None if they are no instruction.
+    The row has 32 bytes, of which the instruction is the beginning. A text is compared with its operands; of a length
+    alone, only that."""
     for line in sys.stdin:
         found = answer(bytes.fromhex(line))
-        print("ok %d %s" % found if found else "refused")
+        if found is None:
+            print("refused")
+        else:
+            length, text = found if isinstance(found, tuple) else (found, None)
+            print("ok %d" % length if text is None else "ok %d %s" % (length, text))
