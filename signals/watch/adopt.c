@@ -44,8 +44,11 @@ static unsigned forks;
 /* Of no size: free. */
 static struct adopted *all;
 static unsigned used;
-/* Of the library's own memory, which is in two mappings. */
-static uint64_t in_data = 1, in_bss;
+/* Of the library's own memory, which is in two mappings: of a file, and behind it of none. Memory of the program's may
+ * be in one mapping with the second. */
+static uint64_t in_data = 1;
+extern const char __bss_start[] __attribute__((visibility("hidden")));
+extern const char _end[] __attribute__((visibility("hidden")));
 
 static void set_adopter(const void *thread)
 {
@@ -144,7 +147,7 @@ static bool overlap(const struct adoption *pages, uint64_t start, uint64_t end)
     return pages->at < end && start < pages->at + pages->size;
 }
 
-/* The mapping of a variable, and that behind it: the part of a program's data that no file holds. */
+/* The mapping of a variable. */
 static bool has_mapping_of(const struct adoption *pages, const void *variable)
 {
     struct mapping mapping;
@@ -166,7 +169,8 @@ static bool has_thread_of(const struct adoption *pages, uint64_t base)
 
 static const char *refusal_of_pages(const struct adoption *pages)
 {
-    if (has_mapping_of(pages, &in_data) || has_mapping_of(pages, &in_bss))
+    if (has_mapping_of(pages, &in_data) ||
+        overlap(pages, whole_page((uint64_t)(uintptr_t)__bss_start), (uint64_t)(uintptr_t)_end))
         return "the pages are beside the library's own data: link the program with the shared library";
     if (has_thread_of(pages, (uint64_t)(uintptr_t)platform_thread_self()))
         return "the pages hold a thread's static thread-local storage";

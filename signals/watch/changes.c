@@ -74,6 +74,12 @@ struct taken {
     size_t count, size;
 };
 
+/* Ranges to be watched again, and their numbers. */
+struct again {
+    struct segue_watch *watches;
+    uint64_t *ids;
+};
+
 static void report(const struct watch_range *range, const struct system_call *call, enum segue_watch_kind kind,
                    uint64_t to)
 {
@@ -109,31 +115,53 @@ static bool take(uint64_t start, uint64_t end, struct taken *taken)
     return areas_cut(start, end) == SEGUE_OK && watch_forget(start, end - start, ranges);
 }
 
-/* Watches again what has `moved` bytes at most, at so many bytes from where it was; reports what it does not. */
+/* What of a range is watched again: its part in front of `last`, at so many bytes from where it was. */
+static size_t list_again(const struct taken *taken, uint64_t last, uint64_t distance, struct again *list)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < taken->count; i++) {
+        const struct watch_range *range = &taken->ranges[i];
+        const uint64_t end = range->end < last ? range->end : last;
+        if (range->start >= end)
+            continue;
+        list->ids[count] = range->number;
+        list->watches[count++] = (struct segue_watch){.address = (const void *)(uintptr_t)(range->start + distance),
+                                                      .size = end - range->start,
+                                                      .flags = range->flags,
+                                                      .thread = range->thread};
+    }
+    return count;
+}
+
+static void report_parts(const struct taken *taken, const struct system_call *call, uint64_t last, uint64_t distance)
+{
+    for (size_t i = 0; i < taken->count; i++) {
+        struct watch_range stays = taken->ranges[i], goes = stays;
+        stays.end = stays.end < last ? stays.end : last;
+        goes.start = goes.start > last ? goes.start : last;
+        if (distance && stays.start < stays.end)
+            report(&stays, call, SEGUE_WATCH_MOVED, stays.start + distance);
+        if (goes.start < goes.end)
+            report(&goes, call, SEGUE_WATCH_ENDED, 0);
+    }
+}
+
+/* Watches again, all at once, what has `moved` bytes at most from `start` on; reports what it does not. */
 static void give(const struct taken *taken, const struct system_call *call, uint64_t start, uint64_t moved,
                  uint64_t distance)
 {
-    for (size_t i = 0; i < taken->count; i++) {
-        struct watch_range range = taken->ranges[i];
-        const uint64_t last = moved > UINT64_MAX - start ? UINT64_MAX : start + moved;
-        const uint64_t end = range.end < last ? range.end : last;
-        uint64_t id = range.number;
-        if (range.start < end) {
-            const struct segue_watch watch = {.address = (const void *)(uintptr_t)(range.start + distance),
-                                              .size = end - range.start,
-                                              .flags = range.flags,
-                                              .thread = range.thread};
-            const struct watch_range kept = {
-                .start = range.start, .end = end, .number = range.number, .flags = range.flags};
-            if (watch_again(&watch, 1, &id) == SEGUE_OK) {
-                if (distance)
-                    report(&kept, call, SEGUE_WATCH_MOVED, range.start + distance);
-                range.start = end;
-            }
-        }
-        if (range.start < range.end)
-            report(&range, call, SEGUE_WATCH_ENDED, 0);
+    const uint64_t last = moved > UINT64_MAX - start ? UINT64_MAX : start + moved;
+    const size_t each = sizeof(struct segue_watch) + sizeof(uint64_t);
+    const size_t size = (taken->count * each + PAGE) & ~(size_t)(PAGE - 1);
+    struct again list = {.watches = moved && taken->count ? platform_map(size) : NULL};
+    bool is_watched = false;
+    if (list.watches) {
+        list.ids = (uint64_t *)(void *)(list.watches + taken->count);
+        const size_t count = list_again(taken, last, distance, &list);
+        is_watched = !count || watch_again(list.watches, count, list.ids) == SEGUE_OK;
+        platform_unmap(list.watches, size);
     }
+    report_parts(taken, call, is_watched ? last : start, distance);
 }
 
 static void let_go(const struct taken *taken)

@@ -1,13 +1,15 @@
 /* mapped.c: the system calls that change what is mapped.
  *
  * SOURCES: mmap(2), munmap(2), mremap(2), mprotect(2), pkey_mprotect(2), madvise(2), mlock(2), brk(2), mseal(2),
- * remap_file_pages(2); Linux mm/madvise.c, mm/mprotect.c (what a range with holes does). */
+ * remap_file_pages(2), shmat(2) (SHMLBA is a page on x86); Linux mm/madvise.c, mm/mprotect.c (what a range with holes
+ * does). */
 #if !defined(__linux__)
 #error "mapped.c is specific to Linux"
 #endif
 
 #include <segue/region.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
 
 #include "decode/x86/page.h"
@@ -87,6 +89,20 @@ static SEGUE_HOT_POLICY bool take_break(const struct system_call *call, struct m
     return true;
 }
 
+/* In place of what is mapped there. */
+static SEGUE_HOT_POLICY bool take_segment(const struct system_call *call, struct memory_change *change)
+{
+    const uint64_t *arguments = call->arguments;
+    const bool is_rounded = arguments[2] & SHM_RND;
+    struct shmid_ds segment;
+    if (!(arguments[2] & SHM_REMAP) || !arguments[1] || (arguments[1] % PAGE && !is_rounded) ||
+        calls_call(SYS_shmctl, (long)arguments[0], IPC_STAT, (long)&segment, 0, 0, 0) != 0)
+        return false;
+    const uint64_t start = arguments[1] & -(uint64_t)PAGE;
+    *change = (struct memory_change){.kind = MEMORY_REPLACED, .start = start, .end = start + pages(segment.shm_segsz)};
+    return true;
+}
+
 static SEGUE_HOT_POLICY void take_lock(const struct system_call *call, struct memory_change *change)
 {
     change->start &= -(uint64_t)PAGE;
@@ -106,6 +122,8 @@ SEGUE_HOT_POLICY bool calls_changes_memory(const struct system_call *call, struc
     case SYS_mmap:
         change->kind = MEMORY_REPLACED;
         return is_aligned && (arguments[3] & MAP_FIXED) && !(arguments[3] & MAP_FIXED_NOREPLACE);
+    case SYS_shmat:
+        return take_segment(call, change);
     case SYS_mremap:
         take_move(call, change);
         return is_aligned && change->second_start % PAGE == 0;

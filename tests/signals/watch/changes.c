@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -212,7 +213,13 @@ static int pages_are_replaced(void)
     memory[PAGE] = 8;
     NEED(read_all() == 1 && records[0].kind == SEGUE_WATCH_ENDED && records[0].system_call == SYS_mmap);
     NEED(segue_watch_remove(id) == SEGUE_OK && memory[PAGE] == 8);
-    munmap((void *)memory, PAGES * PAGE);
+    int segment = shmget(IPC_PRIVATE, 2 * PAGE, IPC_CREAT | 0600);
+    if (segment == -1)
+        return 0;
+    id = begin(memory + PAGE, 8, SEGUE_WATCH_WRITE);
+    NEED(shmat(segment, (void *)memory, SHM_REMAP) == (void *)memory && shmctl(segment, IPC_RMID, NULL) == 0);
+    NEED(memory[PAGE] == 0 && read_all() == 1 && records[0].system_call == SYS_shmat);
+    NEED(segue_watch_remove(id) == SEGUE_OK);
     return 0;
 }
 
@@ -261,6 +268,34 @@ static int pages_move(void)
     NEED(mremap(moved, PAGE, 0, 0) == MAP_FAILED && errno == EINVAL);
     NEED(mremap(moved, 0, PAGE, MREMAP_MAYMOVE) == MAP_FAILED && errno == EINVAL);
     NEED(segue_watch_remove(id) == SEGUE_OK);
+    return 0;
+}
+
+/* Many ranges move at once; one of them to where another was. */
+static int many_ranges_move(void)
+{
+    enum { RANGES = 1000 };
+    static struct segue_watch watches[RANGES];
+    static uint64_t ids[RANGES];
+    prepare();
+    char *memory = map(8 * PAGES), *other = map(8 * PAGES);
+    for (unsigned i = 0; i < RANGES; i++)
+        watches[i] = (struct segue_watch){.address = memory + 64 + 100 * i, .size = 8, .flags = SEGUE_WATCH_WRITE};
+    NEED(segue_watch_add(watches, RANGES, ids) == SEGUE_OK);
+    uint64_t id = begin(other + PAGE, 8, SEGUE_WATCH_WRITE);
+    NEED(mremap(memory, 8 * PAGES * PAGE, 8 * PAGES * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, other) == other);
+    size_t count = read_all(), moved = 0, ended = 0;
+    for (size_t i = 0; i < count; i++) {
+        moved += records[i].kind == SEGUE_WATCH_MOVED && records[i].moved_to - (uint64_t)(uintptr_t)other < 100064;
+        ended += records[i].kind == SEGUE_WATCH_ENDED && records[i].id == id;
+    }
+    NEED(moved == RANGES && ended == 1 && count == RANGES + 1);
+    for (unsigned i = 0; i < RANGES; i++)
+        other[64 + 100 * i] = 1;
+    NEED(read_all() == RANGES);
+    for (unsigned i = 0; i < RANGES; i++)
+        NEED(segue_watch_remove(ids[i]) == SEGUE_OK);
+    NEED(segue_watch_remove(id) == SEGUE_OK && munmap(other, 8 * PAGES * PAGE) == 0);
     return 0;
 }
 
@@ -458,6 +493,7 @@ static int children_change_their_own(void)
     X(pages_are_replaced)                                                                                              \
     X(the_break_shrinks)                                                                                               \
     X(pages_move)                                                                                                      \
+    X(many_ranges_move)                                                                                                \
     X(blocks_of_the_heap)                                                                                              \
     X(contents_are_dropped)                                                                                            \
     X(mappings_are_as_before)                                                                                          \
