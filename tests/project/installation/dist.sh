@@ -27,7 +27,7 @@ check "nothing outside its folder" "$name" "$(tar -tf "$work/one/$tarball" | cut
 check "nothing of a distribution's" "" "$(tar -tf "$work/one/$tarball" | grep "^$name/debian/")"
 version=$(sed -n "s/^  version: '\(.*\)',/\1/p" "$source/meson.build")
 check "the changes begin with it, and its day" yes \
-    "$(grep -m 1 '^## ' "$source/CHANGELOG.md" | grep -qE "^## $version \([0-9]{4}-[0-9]{2}-[0-9]{2}\)$" && echo yes)"
+    "$(grep -m 1 '^## ' "$source/CHANGELOG.md" | has -E "^## $version \([0-9]{4}-[0-9]{2}-[0-9]{2}\)$" && echo yes)"
 check "Debian's changes too" "$version $(sed -n '/^## /{s/.*(\(.*\))/\1/p;q}' "$source/CHANGELOG.md")" \
     "$(sed -n '1s/.*(\(.*\)-[0-9]*).*/\1/p' "$source/debian/changelog") $(date -u +%F \
         -d "$(sed -n 's/^ -- .*>  //p' "$source/debian/changelog" | head -n 1)")"
