@@ -39,10 +39,10 @@ static int f_pthread_atfork(void (*before)(void), void (*in_parent)(void), void 
     EACH(sigaction) EACH(signal) EACH(sigaltstack) EACH(sigprocmask) EACH(sigpending) EACH(sigemptyset)                \
     EACH(sigfillset) EACH(sigaddset) EACH(sigdelset) EACH(sigismember) EACH(pthread_sigmask) EACH(pthread_self)        \
     EACH(pthread_create) EACH(pthread_join) EACH(pthread_kill) EACH(pthread_mutex_init) EACH(pthread_mutex_lock)       \
-    EACH(pthread_mutex_unlock) EACH(pthread_attr_init) EACH(pthread_attr_destroy) EACH(pthread_attr_get_np)            \
-    EACH(pthread_attr_getstack) EACH(pthread_getthreadid_np) EACH(thr_self) EACH(thr_kill2) EACH(kill) EACH(raise)     \
-    EACH(fork) EACH(waitpid) EACH(mmap) EACH(minherit) EACH(madvise) EACH(shm_open) EACH(ftruncate) EACH(pipe2)        \
-    EACH(getrlimit) EACH(sysconf) EACH(clock_gettime)
+    EACH(pthread_mutex_trylock) EACH(pthread_mutex_unlock) EACH(pthread_attr_init) EACH(pthread_attr_destroy)          \
+    EACH(pthread_attr_get_np) EACH(pthread_attr_getstack) EACH(pthread_getthreadid_np) EACH(thr_self) EACH(thr_kill2)  \
+    EACH(kill) EACH(raise) EACH(fork) EACH(waitpid) EACH(mmap) EACH(minherit) EACH(madvise) EACH(shm_open)             \
+    EACH(ftruncate) EACH(pipe2) EACH(getrlimit) EACH(sysconf) EACH(clock_gettime)
 #if defined(__x86_64__)
 #define OF_PROCESSOR(EACH) EACH(amd64_get_fsbase) EACH(amd64_get_gsbase) EACH(amd64_set_gsbase)
 #else

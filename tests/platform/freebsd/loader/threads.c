@@ -126,14 +126,26 @@ int f_pthread_mutex_init(pthread_mutex_t **mutex, const void *attributes)
     return 0;
 }
 
-int f_pthread_mutex_lock(pthread_mutex_t **mutex)
+static pthread_mutex_t *mutex_of(pthread_mutex_t **mutex)
 {
     pthread_mutex_t *none = NULL, *made;
     if (!__atomic_load_n(mutex, __ATOMIC_ACQUIRE)) {
         f_pthread_mutex_init(&made, NULL);
         __atomic_compare_exchange_n(mutex, &none, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
     }
-    return pthread_mutex_lock(*mutex);
+    return *mutex;
+}
+
+int f_pthread_mutex_lock(pthread_mutex_t **mutex)
+{
+    return pthread_mutex_lock(mutex_of(mutex));
+}
+
+/* EBUSY has the same number in both systems. */
+int f_pthread_mutex_trylock(pthread_mutex_t **mutex);
+int f_pthread_mutex_trylock(pthread_mutex_t **mutex)
+{
+    return pthread_mutex_trylock(mutex_of(mutex));
 }
 
 int f_pthread_mutex_unlock(pthread_mutex_t **mutex);
