@@ -162,5 +162,21 @@ for modes in json.load(open(sys.argv[1]))["coverage"].values():
         print("yes")
 PYTHON
 )"
+
+# A program that dies at one row of many, and does not say at which.
+mkdir -p "$work/fake/tests/differential"
+cat > "$work/fake/tests/differential/plan_agrees" << 'FAKE'
+#!/bin/sh
+for option; do
+    [ "$previous" != --shard ] || shard=$option
+    previous=$option
+done
+[ $((37 % ${shard#*/})) != "${shard%/*}" ] || kill -SEGV $$
+FAKE
+chmod 755 "$work/fake/tests/differential/plan_agrees"
+SHARD=1 SHARDS=4 "$SWEEP_FOLDER/task.sh" --mode plans "$work/fake" "$work/death" --rows "$few" > "$work/death.log" 2>&1
+check "a death is reduced to its row" "plans-shard-37-of-16777216.txt" "$(ls "$work/death/differences")"
+"$SWEEP_FOLDER/merge.py" "$work/death" > "$work/death.txt"
+check "and fails the sweep" 1 "$?"
 [ "$failed" = 0 ] || tail -n 5 "$work"/*.log
 check_end

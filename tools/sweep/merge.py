@@ -128,7 +128,7 @@ def main():
         report = {"version": 2, "sweeps": {str(sweep.folder): sweep.report() for sweep in sweeps},
                   "coverage": coverage}
         Path(options.json).write_text(json.dumps(report, indent=1, sort_keys=True) + "\n")
-    if not any(sweep.total for sweep in sweeps):
+    if not any(sweep.total or sweep.differences for sweep in sweeps):
         return 2
     return 0 if all(sweep.is_clean for sweep in sweeps) else 1
 
