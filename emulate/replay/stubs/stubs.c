@@ -184,8 +184,8 @@ static enum code_range_result translate(const struct code_range *range, struct s
 {
     (void)range;
     (void)frame;
-    regs->rip = *(const uint64_t *)(uintptr_t)regs->rsp;
-    regs->rsp += sizeof regs->rip;
+    regs->rip = *(const uintptr_t *)(uintptr_t)regs->rsp;
+    regs->rsp += sizeof(uintptr_t);
     return CODE_RANGE_SHOWN;
 }
 
