@@ -6,8 +6,8 @@
  *
  * SOURCES: Linux arch/x86/include/uapi/asm/sigcontext.h (struct _fpstate_32, struct sigcontext_32),
  * arch/x86/include/asm/sigframe.h (struct rt_sigframe_ia32), arch/x86/kernel/fpu/signal.c (save_fsave_header,
- * __fpu_restore_sig: "the FP portion of the fx frame has to be ignored"), arch/x86/kernel/fpu/regset.c
- * (convert_from_fxsr, convert_to_fxsr), arch/x86/kernel/signal_32.c (which segments a handler begins with);
+ * __fpu_restore_sig: "the FP portion of the fx frame has to be ignored"), arch/x86/kernel/signal_32.c (which segments a
+ * handler begins with);
  * get_thread_area(2), modify_ldt(2); Intel SDM volume 1, 3.4.3 (flags), volume 3, 17.3.1.1 (the resume flag). */
 #if !defined(__linux__) || !defined(__i386__)
 #error "frame_i386.c is specific to Linux on i386"
@@ -115,35 +115,6 @@ void frame_get_registers(const void *context, struct segue_regs *regs)
     regs->selectors[SEGUE_SEGMENT_GS] = (uint16_t)word_of(context, REG_GS);
 }
 
-enum { TAG_VALID, TAG_ZERO, TAG_SPECIAL, TAG_EMPTY };
-#define EXPONENT 0x7fffu
-#define INTEGER_BIT 0x80u
-
-static unsigned tag_of(const uint8_t *number)
-{
-    static const uint8_t zero[8];
-    unsigned exponent = (number[8] | (unsigned)number[9] << 8) & EXPONENT;
-    if (exponent == EXPONENT)
-        return TAG_SPECIAL;
-    if (exponent == 0)
-        return memcmp(number, zero, sizeof zero) == 0 ? TAG_ZERO : TAG_SPECIAL;
-    return number[7] & INTEGER_BIT ? TAG_VALID : TAG_SPECIAL;
-}
-
-/* FXSAVE has one bit for a register that is in use, FSAVE two that say what it holds. Registers are stored from the top
- * of the stack on, tags in their own order. */
-static uint32_t tags_of(const char *area, uint16_t status)
-{
-    uint32_t tags = 0xffff0000u;
-    unsigned top = status >> 11 & 7;
-    for (unsigned i = 0; i < 8; i++) {
-        bool is_used = (unsigned char)area[XSAVE_FTW] >> i & 1;
-        const char *number = area + XSAVE_ST + 16 * ((i - top) & 7);
-        tags |= (is_used ? tag_of((const uint8_t *)number) : TAG_EMPTY) << 2 * i;
-    }
-    return tags;
-}
-
 /* In a frame of the kernel's x87 and SSE count as in use, and of an area where SSE does not the kernel would ignore
  * MXCSR. */
 static void mark_legacy(char *area)
@@ -163,23 +134,12 @@ static void mark_legacy(char *area)
 static void write_fsave(void *context)
 {
     char *area = word_area_of(context);
-    struct fsave *image = fsave_of(context);
-    uint16_t control, status, opcode;
+    struct frame_x87 *x87 = x87_of(context);
     if (!area)
         return;
     mark_legacy(area);
-    memcpy(&control, area + XSAVE_FCW, sizeof control);
-    memcpy(&status, area + XSAVE_FSW, sizeof status);
-    memcpy(&opcode, area + XSAVE_FOP, sizeof opcode);
-    image->control = 0xffff0000u | control;
-    image->status = 0xffff0000u | status;
-    image->status_again = status;
-    image->tags = tags_of(area, status);
-    memcpy(&image->instruction, area + XSAVE_FIP, sizeof image->instruction);
-    image->code_and_opcode = (image->code_and_opcode & 0xffffu) | (uint32_t)opcode << 16;
-    memcpy(&image->data, area + XSAVE_FDP, sizeof image->data);
-    for (unsigned i = 0; i < 8; i++)
-        memcpy(image->registers[i], area + XSAVE_ST + 16 * i, sizeof image->registers[i]);
+    fsave_fill(&x87->image, area);
+    x87->status_again = (uint16_t)x87->image.status;
 }
 
 /* Also what has become of the extended state. */
@@ -205,7 +165,7 @@ void frame_get_segments(const void *context, uint64_t *code, uint64_t *stack)
 size_t frame_area_size(const void *context)
 {
     const char *area = word_area_of(context);
-    if (!fsave_of(context))
+    if (!x87_of(context))
         return 0;
     if (!area)
         return AREA_LEAD;
@@ -229,11 +189,11 @@ void frame_narrow(void *context)
 /* The interrupted x87 or MMX computation is abandoned; its registers and pending exceptions must not stay. */
 static void empty_x87(void *context)
 {
-    struct fsave *image = fsave_of(context);
+    struct frame_x87 *x87 = x87_of(context);
     char *area = word_area_of(context);
-    if (image) {
-        image->status = 0xffff0000u;
-        image->tags = 0xffffffffu;
+    if (x87) {
+        x87->image.status = 0xffff0000u;
+        x87->image.tags = 0xffffffffu;
     }
     if (area)
         memset(area + XSAVE_FSW, 0, XSAVE_FTW + 1 - XSAVE_FSW);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <ucontext.h>
 
+#include "platform/frame/fsave_i386.h"
 #include "platform/linux/abi.h"
 
 #define WORD_INSTRUCTION REG_EIP
@@ -29,25 +30,24 @@ static inline void word_set_fault_address(void *context, uint64_t address)
     ((ucontext_t *)context)->uc_mcontext.cr2 = (unsigned long)address;
 }
 
-/* The image of FSAVE. */
-struct fsave {
-    uint32_t control, status, tags, instruction, code_and_opcode, data, data_segment;
-    uint8_t registers[8][10];
+/* The image of FSAVE, and the kernel's own words. */
+struct frame_x87 {
+    struct fsave image;
     uint16_t status_again, magic;
 };
-_Static_assert(sizeof(struct fsave) == AREA_LEAD, "the area follows it");
+_Static_assert(sizeof(struct frame_x87) == AREA_LEAD, "the area follows it");
 /* The area follows. */
 #define FSAVE_HAS_AREA 0
 
-static inline struct fsave *fsave_of(const void *context)
+static inline struct frame_x87 *x87_of(const void *context)
 {
-    return (struct fsave *)((const ucontext_t *)context)->uc_mcontext.fpregs;
+    return (struct frame_x87 *)((const ucontext_t *)context)->uc_mcontext.fpregs;
 }
 
 /* The area of XSAVE or FXSAVE; NULL if the frame has none. */
 static inline char *word_area_of(const void *context)
 {
-    struct fsave *legacy = fsave_of(context);
+    struct frame_x87 *legacy = x87_of(context);
     return legacy && legacy->magic == FSAVE_HAS_AREA ? (char *)(legacy + 1) : NULL;
 }
 
