@@ -107,11 +107,11 @@ test-i386-kernel:
 	@$(call install-sets,machines)
 	./tests/machines/machines.sh $(BUILD) i386 i386-no-xsave
 
-# What there is for Windows on i386, in a Debian for i386 with Wine; only root can make one.
+# The library for Windows on i386, and its tests, in a Debian for i386 with Wine; only root can make one.
 test-windows-i386:
 	@$(call install-sets,wine32)
 	./tests/platform/seam/wine32.sh make $(CURDIR)/build-deps/wine32
-	WINE32=$(CURDIR)/build-deps/wine32 ./tests/platform/seam/seam.sh $(BUILD) x86-windows
+	WINE32=$(CURDIR)/build-deps/wine32 ./tests/platform/windows/windows.sh $(BUILD) i386 $(TESTS)
 
 # What is above the platform seam, for Windows and for i386: compiled, and the tests of decode run.
 test-seam:
@@ -126,7 +126,7 @@ test-i386:
 # The library for Windows on x86-64, and its tests, under Wine.
 test-windows:
 	@$(call install-sets,mingw)
-	./tests/platform/windows/windows.sh $(BUILD) $(TESTS)
+	./tests/platform/windows/windows.sh $(BUILD) x86_64 $(TESTS)
 
 # What a fault costs on Windows on x86-64, under Wine.
 bench-windows:

@@ -17,6 +17,8 @@
 #define CONTEXT_RDX 64
 #define CONTEXT_XMM0 72
 #define CONTEXT_XMM1 88
+/* Where the system keeps the bounds of the stack in use. */
+#define CONTEXT_BOUNDS 160
 #else
 #define CONTEXT_PARENT 40
 #define CONTEXT_CALLER 48
@@ -92,6 +94,8 @@
 #define TRIAL_MXCSR 64
 #define TRIAL_X87_CONTROL 68
 #define TRIAL_OUTER 72
+/* 32-bit code has no R14; the chain of handlers there, where the system keeps one (platform/frame/stack_bounds.h). */
+#define TRIAL_HANDLERS TRIAL_R14
 
 /* The fields of struct segue_trial for the calling convention of Windows. */
 #define TRIAL_RDI 128

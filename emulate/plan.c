@@ -13,6 +13,7 @@
 #include "emulate/engines/engines.h"
 #include "emulate/engines/stack.h"
 #include "emulate/replay/refusal.h"
+#include "platform/lacks.h"
 #include "platform/memory/forced.h"
 #include "platform/reason.h"
 
@@ -256,6 +257,8 @@ static const char *engine_refusal(struct segue_plan *plan, const struct segue_re
         return "a part of its stack operand is at a non-canonical address";
     if (addresses_are_beyond_segment(plan, regs))
         return "its effective address is non-canonical before the segment base is added";
+    if (PLATFORM_FS_LIMIT != UINT64_MAX && addresses_are_beyond_limit(plan, regs))
+        return "its address is beyond the end of the segment";
     switch (engine) {
     case SEGUE_ENGINE_STACK:
         if (checks_alignment_late(plan, regs))

@@ -1,10 +1,10 @@
 /* asm.h: assembly for ELF, COFF (mingw) and Mach-O: sections, symbols and their visibility, in one spelling;
  * and the registers that a function keeps for its caller.
  *
- * A C name is written C(name) wherever it stands: Mach-O prefixes it with an underscore. A symbol is hidden unless its
- * macro says PUBLIC. Mach-O's assembler treats each symbol as the beginning of an atom, and forbids one in the middle
- * of a CFI region: so a place between the instructions is LABEL(name) there, a private label to which the symbol is
- * set; a place that C does not name is a number or LOCAL(name).
+ * A C name is written C(name) wherever it stands: Mach-O and 32-bit COFF prefix it with an underscore. A symbol is
+ * hidden unless its macro says PUBLIC. Mach-O's assembler treats each symbol as the beginning of an atom, and forbids
+ * one in the middle of a CFI region: so a place between the instructions is LABEL(name) there, a private label to which
+ * the symbol is set; a place that C does not name is a number or LOCAL(name).
  *
  *      SECTION_TEXT(name)  SECTION_CONSTANT(name)  SECTION_DATA(name)  SECTION_BSS(name)
  *      SECTION_EXEMPT(name)  of code whose system calls are never caught (platform/calls/calls.h)
@@ -98,7 +98,11 @@
 
 #elif defined(_WIN32)
 
+#if defined(__i386__)
+#define C(name) _##name
+#else
 #define C(name) name
+#endif
 #define LOCAL(name) .L##name
 #define SECTION_TEXT(name) .section .text$name, "xr"
 #define SECTION_HOT(name) SECTION_TEXT(name)
@@ -107,24 +111,30 @@
 #define SECTION_DATA(name) .section .data$name, "dw"
 #define SECTION_BSS(name) .section .bss$name, "bw"
 /* A DLL hides what it does not export. */
-#define HIDDEN(name) .globl name
-#define FUNCTION(name) HIDDEN(name); .def name; .scl 2; .type 32; .endef; name:
-/* The linker reads there what the DLL exports. */
+#define HIDDEN(name) .globl C(name)
+#define FUNCTION(name) HIDDEN(name); .def C(name); .scl 2; .type 32; .endef; C(name):
+/* The linker reads there what the DLL exports, in C's spelling. */
 #define PUBLIC_FUNCTION(name)                                                                                          \
     .section .drectve, "yn"; .ascii " -export:" #name; SECTION_TEXT(name); FUNCTION(name)
-#define LOCAL_FUNCTION(name) .def name; .scl 3; .type 32; .endef; name:
-#define OBJECT(name) HIDDEN(name); name:
+#define LOCAL_FUNCTION(name) .def C(name); .scl 3; .type 32; .endef; C(name):
+#define OBJECT(name) HIDDEN(name); C(name):
 #define ATOM(name)
-#define LABEL(name) HIDDEN(name); name:
+#define LABEL(name) HIDDEN(name); C(name):
 #define LABEL_FUNCTION(name) FUNCTION(name)
 #define END(name)
 #define END_OF_FILE
-#define PERSONALITY(name) .cfi_personality 0x1b, name
+#define PERSONALITY(name)
 #define SIGNAL_FRAME .cfi_signal_frame
 /* The TEB's array holds the module's block, by the module's index. Changes the flags. */
+#if defined(__i386__)
+#define THREAD_LOCAL(name, register)                                                                                   \
+    movl __tls_index, register; shll $2, register; addl %fs:0x2c, register; movl (register), register;                 \
+    leal C(name)@SECREL32(register), register
+#else
 #define THREAD_LOCAL(name, register)                                                                                   \
     movslq _tls_index(%rip), register; shlq $3, register; addq %gs:0x58, register; movq (register), register;          \
     leaq name@SECREL32(register), register
+#endif
 #define TLS_AT(register) (register)
 
 #else

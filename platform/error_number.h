@@ -4,19 +4,24 @@
 #define SEGUE_PLATFORM_ERROR_NUMBER_H
 
 /* Both are async-signal-safe. */
-#if defined(_WIN64)
+#if defined(_WIN32)
+#if defined(__x86_64__)
+#define LAST_ERROR "%%gs:0x68"
+#else
+#define LAST_ERROR "%%fs:0x34"
+#endif
 /* LastErrorValue in the thread's block, by the instructions of GetLastError and SetLastError. The C library's errno
  * allocates at a thread's first use of it; nothing that a handler calls changes it. */
 static inline int error_number_get(void)
 {
     int number;
-    __asm__ volatile("movl %%gs:0x68, %0" : "=r"(number));
+    __asm__ volatile("movl " LAST_ERROR ", %0" : "=r"(number));
     return number;
 }
 
 static inline void error_number_set(int number)
 {
-    __asm__ volatile("movl %0, %%gs:0x68" : : "r"(number) : "memory");
+    __asm__ volatile("movl %0, " LAST_ERROR : : "r"(number) : "memory");
 }
 #else
 #include <errno.h>

@@ -50,4 +50,12 @@
 #define PLATFORM_HAS_ALTERNATE_STACKS true
 #endif
 
+/* The last offset in the segment of FS. Windows for i386 has the thread's block there, and gives the segment one page.
+ */
+#if defined(_WIN32) && defined(__i386__)
+#define PLATFORM_FS_LIMIT UINT64_C(0xfff)
+#else
+#define PLATFORM_FS_LIMIT UINT64_MAX
+#endif
+
 #endif

@@ -11,8 +11,8 @@
  *      direct      the floor's, which leaves by NtContinue and not through the dispatcher
  *
  *      fault [ROUNDS [FAULTS]] */
-#if !defined(_WIN32) || !defined(__x86_64__)
-#error "fault.c is specific to Windows on x86-64"
+#if !defined(_WIN32)
+#error "bench/windows/fault.c is specific to Windows"
 #endif
 
 #include <segue/segue.h>
@@ -25,13 +25,21 @@
 #define ROUNDS_MOST 101u
 #define FLAG_TRAP 0x100u
 
+#if defined(__x86_64__)
+#define INSTRUCTION_POINTER Rip
+#define ACCUMULATOR "rax"
+#else
+#define INSTRUCTION_POINTER Eip
+#define ACCUMULATOR "eax"
+#endif
+
 static struct segue_mapping mapping;
 static char *plain;
 static unsigned length;
 
 static LONG CALLBACK skip(EXCEPTION_POINTERS *exception)
 {
-    exception->ContextRecord->Rip += length;
+    exception->ContextRecord->INSTRUCTION_POINTER += length;
     return EXCEPTION_CONTINUE_EXECUTION;
 }
 
@@ -68,14 +76,14 @@ static LONG CALLBACK own(EXCEPTION_POINTERS *exception)
 }
 
 /* The dispatcher counts its calls of a handler that is left so, and never removes it: it stays, without effect. */
-static LONG (*WINAPI go_on)(CONTEXT *context, BOOLEAN test_alert);
+static LONG(WINAPI *go_on)(CONTEXT *context, BOOLEAN test_alert);
 static bool is_direct;
 
 static LONG CALLBACK direct(EXCEPTION_POINTERS *exception)
 {
     if (!is_direct)
         return EXCEPTION_CONTINUE_SEARCH;
-    exception->ContextRecord->Rip += length;
+    exception->ContextRecord->INSTRUCTION_POINTER += length;
     go_on(exception->ContextRecord, FALSE);
     abort();
 }
@@ -87,15 +95,15 @@ static enum segue_verdict step(void *context, const struct segue_event *event)
     return SEGUE_STEP;
 }
 
-/* A load, of 3 bytes; an addition to memory, of 3; a vector load, of 4. */
+/* A load, of 2 bytes; an addition to memory, of 2; a vector load, of 4. */
 static void load(char *page)
 {
-    __asm__ volatile(".byte 0x48, 0x8b, 0x03" : : "b"(page) : "rax", "memory");
+    __asm__ volatile(".byte 0x8b, 0x03" : : "b"(page) : ACCUMULATOR, "memory");
 }
 
 static void add(char *page)
 {
-    __asm__ volatile(".byte 0x48, 0x01, 0x03" : : "b"(page), "a"(1) : "memory", "cc");
+    __asm__ volatile(".byte 0x01, 0x03" : : "b"(page), "a"(1) : "memory", "cc");
 }
 
 static void load_vector(char *page)
@@ -108,8 +116,8 @@ static const struct kind {
     void (*access)(char *page);
     unsigned length;
 } kinds[] = {
-    {"step_alias", load, 3},
-    {"step_replay", add, 3},
+    {"step_alias", load, 2},
+    {"step_replay", add, 2},
     {"step_vector", load_vector, 4},
 };
 

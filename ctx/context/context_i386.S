@@ -24,6 +24,7 @@
 
 #include "ctx/layout.h"
 #include "platform/asm.h"
+#include "platform/frame/stack_bounds.h"
 
 #define CALLER 0x75, RECORD_CONTEXT, 0x06, 0x23, CONTEXT_CALLER, 0x06
 #define FXAM_EMPTY 0x4100
@@ -92,7 +93,8 @@ LABEL_FUNCTION(context_take)
         jnz     1f
         fldcw   CONTEXT_X87_CONTROL(%ecx)
         ldmxcsr CONTEXT_MXCSR(%ecx)
-1:      movl    CONTEXT_INSTRUCTION(%ecx), %eax
+1:      TAKE_STACK_BOUNDS CONTEXT_BOUNDS, %ecx, %eax
+        movl    CONTEXT_INSTRUCTION(%ecx), %eax
         movl    CONTEXT_FRAME_POINTER(%ecx), %edx
         movl    CONTEXT_STACK_POINTER(%ecx), %esp
         .cfi_def_cfa %esp, 0

@@ -40,7 +40,6 @@ static void begin(struct segue_context *context, struct segue_context *parent, v
         .stack = stack,
         .stack_size = size,
     };
-    record_bounds(context, stack, size);
     if (options->flags & SEGUE_CONTEXT_OWN_MASK)
         context->mask = platform_mask_exchange(NULL);
     if (instrument_wanted())
@@ -81,6 +80,7 @@ enum segue_status segue_context_init(struct segue_context *context, struct segue
 
     instrument_destroy(context);
     begin(context, parent, stack, size, options);
+    record_bounds(context, record, stack, size);
     context->stack_pointer = first;
     context->frame_pointer = (uint64_t)(uintptr_t)record;
     context->instruction = (uint64_t)(uintptr_t)context_bootstrap;

@@ -6,6 +6,7 @@
 #include <segue/context.h>
 
 #include "platform/lacks.h"
+#include "platform/threads/handler_chain.h"
 
 #define INTEGER_REGISTERS 6
 #define VECTOR_REGISTERS 8
@@ -22,23 +23,36 @@ struct record {
     uint64_t vectors[VECTOR_REGISTERS];
     uint64_t vector_count;
     uint64_t padding;
+#else
+    /* The outermost handler of exceptions of this stack, where a system has them in a chain. */
+    struct handler_record handlers;
+    uintptr_t padding[2];
 #endif
 };
 
 /* The swap of a calling convention without an inline one; in assembly. */
 #ifndef SEGUE_CONTEXT_INLINE_
-void segue_context_switch_(struct segue_context *from, struct segue_context *to) __asm__("context_switch");
+/* What the object format puts before a C name. */
+#define PREFIX_TEXT(prefix) #prefix
+#define PREFIX_OF(prefix) PREFIX_TEXT(prefix)
+void segue_context_switch_(struct segue_context *from,
+                           struct segue_context *to) __asm__(PREFIX_OF(__USER_LABEL_PREFIX__) "context_switch");
 enum segue_status segue_context_swap_slow_(struct segue_context *from, struct segue_context *to);
 #endif
 
 /* The bounds of the context's stack, where the system keeps those of the stack in use: from the end, the lowest address
- * that is in use, and the lowest. */
-static inline void record_bounds(struct segue_context *context, const void *stack, size_t size)
+ * that is in use, and the lowest. Then what leads to its handlers of exceptions. */
+static inline void record_bounds(struct segue_context *context, struct record *record, const void *stack, size_t size)
 {
     if (!PLATFORM_HAS_STACK_BOUNDS)
         return;
     context->private_[0] = (uint64_t)(uintptr_t)stack + size;
     context->private_[1] = context->private_[2] = (uint64_t)(uintptr_t)stack;
+#if defined(__i386__)
+    context->private_[3] = handler_chain_begin(&record->handlers);
+#else
+    (void)record;
+#endif
 }
 
 /* In assembly. The first instruction of every new context; the resume address of one that must not resume. */

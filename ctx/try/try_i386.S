@@ -4,6 +4,7 @@
  *
  *      struct segue_trial      ebx ebp esi edi, esp after the return, eip: the return address
  *                              MXCSR, x87 control word, and the outer recovery point
+ *                              on Windows also the chain of exception handlers
  */
 #if !defined(__i386__)
 #error "try_i386.S is specific to i386"
@@ -11,6 +12,7 @@
 
 #include "ctx/layout.h"
 #include "platform/asm.h"
+#include "platform/frame/stack_bounds.h"
 
 #define TRIAL_ESI TRIAL_R12
 #define TRIAL_EDI TRIAL_R13
@@ -30,6 +32,7 @@ PUBLIC_FUNCTION(segue_try)
         movl    %eax, TRIAL_RSP(%ecx)
         movl    (%esp), %eax
         movl    %eax, TRIAL_RIP(%ecx)
+        KEEP_HANDLERS TRIAL_HANDLERS, %ecx, %eax
         stmxcsr TRIAL_MXCSR(%ecx)
         fnstcw  TRIAL_X87_CONTROL(%ecx)
         THREAD_LOCAL(trial_innermost, %eax)
@@ -57,6 +60,7 @@ FUNCTION(trial_back)
         .cfi_escape 0x10, 6, 2, 0x71, TRIAL_ESI
         .cfi_escape 0x10, 7, 2, 0x71, TRIAL_EDI
         .cfi_escape 0x10, 8, 2, 0x71, TRIAL_RIP
+        TAKE_HANDLERS TRIAL_HANDLERS, %ecx, %eax
         fldcw   TRIAL_X87_CONTROL(%ecx)
         ldmxcsr TRIAL_MXCSR(%ecx)
         movl    TRIAL_RBX(%ecx), %ebx

@@ -6,6 +6,7 @@
 #include "decode/segments.h"
 #include "decode/x86/canonical.h"
 #include "emulate/elements/repeat.h"
+#include "platform/lacks.h"
 
 __attribute__((hot)) bool addresses_are_beyond_stack(const struct segue_plan *plan)
 {
@@ -27,6 +28,18 @@ __attribute__((hot)) bool addresses_are_beyond_segment(const struct segue_plan *
     for (uint32_t i = 0; i < plan->access_count; i++) {
         uint64_t base = segment_base(regs, plan->accesses[i].segment);
         if (base && !canonical_is(first_address(&plan->accesses[i]) - base))
+            return true;
+    }
+    return false;
+}
+
+bool addresses_are_beyond_limit(const struct segue_plan *plan, const struct segue_regs *regs)
+{
+    for (uint32_t i = 0; i < plan->access_count; i++) {
+        const struct segue_access *access = &plan->accesses[i];
+        if (access->segment == SEGUE_SEGMENT_FS &&
+            (access->size > PLATFORM_FS_LIMIT ||
+             access->address - regs->fs_base > PLATFORM_FS_LIMIT - (access->size - 1)))
             return true;
     }
     return false;

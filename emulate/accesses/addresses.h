@@ -13,6 +13,10 @@ bool addresses_are_beyond_stack(const struct segue_plan *plan);
  * if the sum is canonical (docs/facts.md). */
 bool addresses_are_beyond_segment(const struct segue_plan *plan, const struct segue_regs *regs);
 
+/* Whether an access through FS ends beyond a segment that does not cover all addresses: the processor raises #GP, and
+ * an engine would reach the memory there. */
+bool addresses_are_beyond_limit(const struct segue_plan *plan, const struct segue_regs *regs);
+
 /* Whether an access (of a repeated string, its first element) begins at a canonical address and ends at a non-canonical
  * one: the processor raises #GP for the whole access, which its fragments would not raise. */
 bool addresses_end_beyond(const struct segue_plan *plan);

@@ -64,7 +64,7 @@ static uint8_t trap_of(const struct native *native)
 {
     switch (native->record->ExceptionCode) {
     case EXCEPTION_ACCESS_VIOLATION:
-        return native->kind == 0 && native->address == UINT64_MAX ? TRAP_GENERAL_PROTECTION : TRAP_PAGE_FAULT;
+        return native->kind == 0 && native->address == UINTPTR_MAX ? TRAP_GENERAL_PROTECTION : TRAP_PAGE_FAULT;
     case EXCEPTION_IN_PAGE_ERROR:
     case STATUS_GUARD_PAGE_VIOLATION:
         return TRAP_PAGE_FAULT;
@@ -103,7 +103,7 @@ void native_begin(struct native *native, CONTEXT *thread, struct gathered_room *
     native->address = 0;
     native->record = NULL;
     native->thread = thread;
-    native->stack_pointer = thread->Rsp;
+    native->stack_pointer = thread->STACK_POINTER;
     gathered_begin(&native->state, room);
 }
 
@@ -195,9 +195,9 @@ void frame_set_step_trap(struct native_frame native)
     /* As in the system's own report of a trap. */
     of->thread->EFlags &= ~(DWORD)FLAG_TRAP;
     of->number = SIGTRAP;
-    of->address = of->thread->Rip;
+    of->address = of->thread->INSTRUCTION_POINTER;
     of->record->ExceptionCode = EXCEPTION_SINGLE_STEP;
-    of->record->ExceptionAddress = (void *)(uintptr_t)of->thread->Rip;
+    of->record->ExceptionAddress = (void *)(uintptr_t)of->thread->INSTRUCTION_POINTER;
     of->record->NumberParameters = 0;
 }
 
@@ -206,7 +206,7 @@ __attribute__((hot)) void frame_get_fault(struct native_frame native, struct seg
     const struct native *of = native_of(native.info);
     *fault = (struct segue_fault){
         .trap = of->trap,
-        .instruction = of->thread->Rip,
+        .instruction = of->thread->INSTRUCTION_POINTER,
         .code = (int32_t)of->record->ExceptionCode,
     };
     if (fault->trap != TRAP_PAGE_FAULT)

@@ -3,8 +3,8 @@
 #ifndef SEGUE_PLATFORM_WINDOWS_NATIVE_H
 #define SEGUE_PLATFORM_WINDOWS_NATIVE_H
 
-#if !defined(_WIN32) || !defined(__x86_64__)
-#error "native.h is specific to Windows on x86-64"
+#if !defined(_WIN32)
+#error "native.h is specific to Windows"
 #endif
 
 #include <stdbool.h>
@@ -12,6 +12,20 @@
 #include <windows.h>
 
 #include "platform/frame/gathered.h"
+
+/* The names of CONTEXT's fields; and what the headers of mingw-w64 10 lack. */
+#if defined(__x86_64__)
+#define INSTRUCTION_POINTER Rip
+#define STACK_POINTER Rsp
+#define CONTEXT_PROCESSOR CONTEXT_AMD64
+#else
+#define INSTRUCTION_POINTER Eip
+#define STACK_POINTER Esp
+#define CONTEXT_PROCESSOR CONTEXT_i386
+#endif
+#ifndef CONTEXT_XSTATE
+#define CONTEXT_XSTATE (CONTEXT_PROCESSOR | 0x40)
+#endif
 
 /* An exception: both words of its frame lead to it. It fits into what a struct segue_frame has for a platform. */
 struct native {
@@ -61,6 +75,15 @@ void native_begin(struct native *native, CONTEXT *thread, struct gathered_room *
 
 /* Fills it in. False if the library does not handle such an exception. */
 bool native_open(struct native *native, struct gathered_room *room, const EXCEPTION_POINTERS *exception);
+
+/* Where CONTEXT has the legacy state, as FXSAVE stores it. After a change: brings the other places where CONTEXT has a
+ * part of it up to date. */
+void *native_legacy(CONTEXT *thread);
+void native_legacy_changed(CONTEXT *thread);
+
+/* Has the thread continue in a function that continues by the copy: below its stack pointer, which becomes one as at a
+ * function's beginning, that function may push. Writes nothing to the stack. */
+void native_continue_by(CONTEXT *thread, const CONTEXT *copy);
 
 /* Writes the area back where the system keeps it, if it was gathered. `goes_on`: the thread resumes when the handler
  * returns. */

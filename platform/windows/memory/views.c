@@ -21,8 +21,8 @@
 
 #define GRANULARITY UINT64_C(65536)
 _Static_assert(PLATFORM_VIEW_GUARD % GRANULARITY == 0, "a guard is an allocation of its own");
-/* The longest random distance between two views. */
-#define DISTANCE (UINT64_C(1) << 30)
+/* The longest random distance between two views: of 32-bit addresses a program has 2 GiB. */
+#define DISTANCE (UINT64_C(1) << (sizeof(void *) == 8 ? 30 : 26))
 /* How often addresses are tried. */
 #define TRIES 16u
 
@@ -101,7 +101,7 @@ static long map_guarded(HANDLE section, uint64_t at, uint64_t size, DWORD access
 /* Addresses for `size` bytes that were free a moment ago; 0 without such. */
 static uint64_t find_free(uint64_t size)
 {
-    void *found = VirtualAlloc(NULL, size, MEM_RESERVE, PAGE_NOACCESS);
+    void *found = size <= SIZE_MAX ? VirtualAlloc(NULL, (SIZE_T)size, MEM_RESERVE, PAGE_NOACCESS) : NULL;
     if (found)
         VirtualFree(found, 0, MEM_RELEASE);
     return (uint64_t)(uintptr_t)found;

@@ -11,6 +11,8 @@
 
 #include <windows.h>
 
+#include "platform/windows/frame/native.h"
+
 enum look look_at_thread(int number, uint64_t *stack_pointer)
 {
     enum look found = LOOK_UNKNOWN;
@@ -23,7 +25,7 @@ enum look look_at_thread(int number, uint64_t *stack_pointer)
     if (SuspendThread(thread) != (DWORD)-1) {
         context.ContextFlags = CONTEXT_CONTROL;
         if (GetThreadContext(thread, &context)) {
-            *stack_pointer = context.Rsp;
+            *stack_pointer = context.STACK_POINTER;
             found = LOOK_WAITS;
         }
         ResumeThread(thread);

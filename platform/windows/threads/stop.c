@@ -2,9 +2,9 @@
  *
  * SOURCES: Microsoft, SuspendThread (the thread stops some time after the call), GetThreadContext (waits until it has),
  * "Working with XState Context"; winternl.h, NtQueryInformationThread; PE format, ".tls" (the thread's block holds an
- * array with the module's variables at 58h). */
-#if !defined(_WIN32) || !defined(__x86_64__)
-#error "platform/windows/threads/stop.c is specific to Windows on x86-64"
+ * array with the module's variables at 58h; on i386 at 2Ch). */
+#if !defined(_WIN32)
+#error "platform/windows/threads/stop.c is specific to Windows"
 #endif
 
 #include "platform/threads/stop.h"
@@ -14,12 +14,13 @@
 
 #include "platform/windows/frame/native.h"
 
-#ifndef CONTEXT_XSTATE
-#define CONTEXT_XSTATE (CONTEXT_AMD64 | 0x40)
-#endif
 /* A CONTEXT with all components that an area holds. */
 #define REGISTERS_SIZE 8192
+#if defined(__x86_64__)
 #define TEB_LOCALS 0x58
+#else
+#define TEB_LOCALS 0x2c
+#endif
 
 struct stop {
     struct native context;

@@ -1,7 +1,6 @@
 #!/bin/bash
 # seam.sh BUILD [TARGET...]: for x86_64-windows, x86-windows and x86-linux compiles what is above the platform seam and
 # runs the tests of decode: programs for Windows under Wine, those for i386 as they are. Prints a line for each target.
-# WINE32=SYSTEM: those for Windows on i386 run in a Debian for i386 in that folder (wine32.sh).
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 root=$(readlink -f "$here/../../..")
@@ -20,15 +19,7 @@ die() {
 runs() {
     case $1 in
     x86_64-windows) wine_begin "$work/wine" ;;
-    x86-windows)
-        if [ -n "${WINE32:-}" ]; then
-            export HOME=/ WINEPREFIX=/wine WINEDEBUG=-all DISPLAY=
-            export WINEDLLOVERRIDES='mscoree,mshtml=;winedbg.exe=d'
-            "$here/wine32.sh" run "$WINE32" "$root" wineboot --init >"$work/wine32.log" 2>&1
-        else
-            wine_begin "$work/wine" && [ -x /usr/lib/wine/wine ]
-        fi
-        ;;
+    x86-windows) wine_begin "$work/wine" && [ -x /usr/lib/wine/wine ] ;;
     *) ;;
     esac
 }
@@ -50,10 +41,6 @@ for target; do
             "-Dc_link_args=-L$libraries/lib -static")
     fi
     build=$work/$target
-    if [ "$target" = x86-windows ] && [ -n "${WINE32:-}" ]; then
-        printf "[binaries]\nexe_wrapper = ['%s', 'run', '%s', '%s']\n" "$here/wine32.sh" "$WINE32" "$root" >"$build.ini"
-        options+=(--cross-file "$build.ini")
-    fi
     [ -f "$build/build.ninja" ] || {
         rm -rf "$build"
         meson setup "$build" "$root" --werror --cross-file "$root/platform/$cross.ini" -Dseam=true "${options[@]}" \
@@ -62,7 +49,7 @@ for target; do
     ninja -C "$build" >"$work/$target.log" 2>&1 || { cat "$work/$target.log" >&2; exit 1; }
     runs "$target" || {
         echo "SKIP: tests of $target: its programs do not run here" \
-            "(Debian: wine64; for i386 make test-windows-i386)"
+            "(Debian: wine64, wine32)"
         suites=(--suite platform)
     }
     printf '%s: ' "$target"

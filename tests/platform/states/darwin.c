@@ -66,9 +66,14 @@ bool system_has_handler_stack(void)
     return false;
 }
 
-bool system_knows_fs(void)
+bool system_resumes_by_stack(void)
 {
     return false;
+}
+
+bool system_knows_base(unsigned segment)
+{
+    return segment != SEGUE_SEGMENT_FS;
 }
 
 void *system_map_stack(size_t size)

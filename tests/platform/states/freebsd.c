@@ -68,9 +68,14 @@ bool system_has_handler_stack(void)
     return true;
 }
 
-bool system_knows_fs(void)
+bool system_resumes_by_stack(void)
 {
-    return sizeof(void *) == 8;
+    return false;
+}
+
+bool system_knows_base(unsigned segment)
+{
+    return segment == SEGUE_SEGMENT_GS || sizeof(void *) == 8;
 }
 
 void *system_map_stack(size_t size)

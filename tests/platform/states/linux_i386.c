@@ -75,8 +75,14 @@ bool system_has_handler_stack(void)
     return true;
 }
 
-bool system_knows_fs(void)
+bool system_resumes_by_stack(void)
 {
+    return false;
+}
+
+bool system_knows_base(unsigned segment)
+{
+    (void)segment;
     return true;
 }
 

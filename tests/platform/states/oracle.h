@@ -16,7 +16,8 @@
 #define ORACLE_IMAGE_BEFORE (ORACLE_HOST_STACK + 2 * ORACLE_WORD)
 #define ORACLE_IMAGE_AFTER (ORACLE_HOST_STACK + 3 * ORACLE_WORD)
 #define ORACLE_IMAGE_HOST (ORACLE_HOST_STACK + 4 * ORACLE_WORD)
-#define ORACLE_FEATURES (ORACLE_HOST_STACK + 5 * ORACLE_WORD)
+/* A multiple of 8, as some systems for i386 align words of 64 bits. */
+#define ORACLE_FEATURES (ORACLE_HOST_STACK + 6 * ORACLE_WORD)
 /* In struct segue_regs. */
 #define ORACLE_RDI 40
 #define ORACLE_RSP 56

@@ -4,13 +4,11 @@
 #error "oracle_i386.S is specific to i386"
 #endif
 
-#include <cet.h>
-
 #include "decode/x86/registers.h"
 #include "platform/asm.h"
 #include "oracle.h"
 
-#define FIELD(offset) oracle_context + (offset)
+#define FIELD(offset) C(oracle_context) + (offset)
 
         .text
 
@@ -22,10 +20,8 @@
 .endm
 
 /* void oracle_enter(void) */
-        .globl  oracle_enter
-        .type   oracle_enter, @function
         .p2align 4
-oracle_enter:
+FUNCTION(oracle_enter)
         .cfi_startproc
         KEEP_CALLEE_SAVED
         pushfl
@@ -48,8 +44,7 @@ oracle_enter:
         jmp     *FIELD(ORACLE_CODE)
 
 /* Every slot, and a fault in a slot, leads here. */
-        .globl  oracle_landing
-oracle_landing:
+LABEL(oracle_landing)
         EACH_REGISTER_BUT_RDI STORE, ORACLE_AFTER
         STORE   %edi, ORACLE_AFTER + ORACLE_RDI
         STORE   %esp, ORACLE_AFTER + ORACLE_RSP
@@ -68,6 +63,6 @@ oracle_landing:
         RESTORE_CALLEE_SAVED
         ret
         .cfi_endproc
-        .size   oracle_enter, . - oracle_enter
+        END(oracle_enter)
 
         END_OF_FILE

@@ -12,7 +12,8 @@
  * An instruction is random bytes that the decoder accepts; its registers are changed until all its accesses lie in the
  * area. What it does, the processor says. What the plan refuses is counted by its reason and left out, and so is what
  * changes the flow of control or a segment. Where the system's handlers run on the stack of the code that they
- * interrupt, RSP always has to lead to a stack, and what is below it afterwards is not compared.
+ * interrupt, RSP always has to lead to a stack, and what is below it afterwards is not compared. Where they also resume
+ * by way of that stack, RSP has to lead to it afterwards, too.
  *
  * Exits with 0 if there was no difference, 1 if there was, 77 where it cannot run. */
 #if !defined(__x86_64__) && !defined(__i386__)
@@ -45,7 +46,7 @@
 struct oracle_context {
     struct segue_regs before, after;
     uintptr_t host_stack, code;
-    void *image_before, *image_after, *image_host;
+    void *image_before, *image_after, *image_host, *unused;
     uint64_t features;
 };
 #define AT(field, offset) _Static_assert(offsetof(struct oracle_context, field) == (offset), "oracle.h")
@@ -224,7 +225,7 @@ static void make_bytes(struct random *random, uint8_t bytes[16])
 static bool can_run(const struct segue_insn *insn)
 {
     for (unsigned i = 0; i < insn->memory_count; i++)
-        if (insn->memory[i].segment == SEGUE_SEGMENT_FS && !system_knows_fs())
+        if (insn->memory[i].segment >= SEGUE_SEGMENT_FS && !system_knows_base(insn->memory[i].segment))
             return false;
     switch (orders_of(insn)->transfer.kind) {
     case INSN_TRANSFER_NONE:
@@ -397,6 +398,16 @@ static char *place_of(uint64_t address)
     return is_inside ? (char *)mapping.alias + (address - (uintptr_t)AREA) : (char *)(uintptr_t)address;
 }
 
+/* How much of the stack that is seen lies below what the instruction pushes, and below its stack pointer afterwards
+ * where the system writes there. */
+static size_t not_compared(const struct test *test, const struct segue_regs *after, uint64_t around)
+{
+    uint64_t below = test->pushed;
+    if (system_resumes_by_stack() && after->rsp > below)
+        below = after->rsp;
+    return (size_t)(below - around < 2 * STACK_SEEN ? below - around : 2 * STACK_SEEN);
+}
+
 static void run(const struct test *test, unsigned slot, struct outcome *outcome)
 {
     const void *landing = oracle_landing;
@@ -419,7 +430,14 @@ static void run(const struct test *test, unsigned slot, struct outcome *outcome)
     if (!stack)
         return;
     memcpy(outcome->stack, around, sizeof outcome->stack);
-    memset(outcome->stack, 0, (size_t)(test->pushed - (uintptr_t)around));
+    memset(outcome->stack, 0, not_compared(test, &outcome->regs, (uintptr_t)around));
+}
+
+/* By a run. */
+static bool keeps_stack(unsigned slot)
+{
+    run(&tests[slot], slot, &outcomes[0][slot]);
+    return outcomes[0][slot].regs.rsp - (uintptr_t)stack < STACK_SIZE;
 }
 
 static void run_all(unsigned way)
@@ -555,9 +573,11 @@ static void batch(uint64_t seed, uint64_t number)
     protect(true);
     random_fill(&random, AREA, PAGES * PAGE);
     for (unsigned i = 0; i < CASES; i++) {
-        while (!make_test(&random, &tests[i]))
-            ;
-        write_slot(i, &tests[i]);
+        do {
+            while (!make_test(&random, &tests[i]))
+                ;
+            write_slot(i, &tests[i]);
+        } while (system_resumes_by_stack() && !keeps_stack(i));
     }
     memcpy(contents[0], AREA, PAGES * PAGE);
     if (!ways_agree(number, false)) {

@@ -51,8 +51,11 @@ uint64_t system_components(void);
 /* Whether handlers have a stack of their own: then RSP may have any value. Otherwise it always leads to a stack. */
 bool system_has_handler_stack(void);
 
-/* Whether the base of FS is known, and is the system's that the instruction meets. */
-bool system_knows_fs(void);
+/* Whether a thread can be resumed only if its stack pointer leads to a stack. */
+bool system_resumes_by_stack(void);
+
+/* Whether the base of FS or GS is known, and is the one that the instruction meets. */
+bool system_knows_base(unsigned segment);
 
 /* Memory for a stack; NULL if the system gives none. */
 void *system_map_stack(size_t size);

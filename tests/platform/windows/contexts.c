@@ -1,7 +1,7 @@
-/* contexts.c: contexts by the calling convention of Windows: arguments, results, callee-saved registers, the bounds of
- * the stack in use; exceptions, faults and suspensions on a context's stack. */
-#if !defined(_WIN32) || !defined(__x86_64__)
-#error "contexts.c is specific to Windows on x86-64"
+/* contexts.c: contexts by the calling conventions of Windows: arguments, results, the bounds of the stack in use;
+ * faults on a context's stack. */
+#if !defined(_WIN32)
+#error "tests/platform/windows/contexts.c is specific to Windows"
 #endif
 
 #include "fixture.h"
@@ -23,11 +23,11 @@ static void prepare(void (*entry)(void *data), void *data)
 
 static uint64_t take_all(uint8_t a, float b, uint32_t c, double d, int64_t e, float f, double g, const void *h)
 {
-    assert_int_equal((uintptr_t)__builtin_frame_address(0) % 8, 0);
+    assert_int_equal((uintptr_t)__builtin_frame_address(0) % sizeof(void *), 0);
     assert_int_equal(a, 250);
     assert_true(b == 1.5f && d == -2.25);
     assert_int_equal(c, 0xfedcba98);
-    assert_int_equal(e, -5);
+    assert_true(e == -5);
     assert_true(f == 0.125f && g == 6.5);
     assert_ptr_equal(h, &own);
     return UINT64_C(0xaabbccdd11223344);
@@ -67,59 +67,14 @@ static void arguments_have_their_places(void **state)
     };
     (void)state;
     run((void (*)(void))take_all, arguments, sizeof arguments / sizeof *arguments);
-    assert_int_equal(segue_context_returned_integer(&other, 0), UINT64_C(0xaabbccdd11223344));
+    /* In 32-bit code in two registers. */
+    uint64_t value = segue_context_returned_integer(&other, 0);
+    if (sizeof(void *) == 4)
+        value |= segue_context_returned_integer(&other, 1) << 32;
+    assert_true(value == UINT64_C(0xaabbccdd11223344));
     run((void (*)(void))sum, list, sizeof list / sizeof *list);
     assert_true(segue_context_returned_double(&other, 0) == 31.5);
     assert_true(segue_context_returned_double(&other, 1) == 0);
-}
-
-/* ---- what a swap keeps ---- */
-
-static void spoil(void *data)
-{
-    (void)data;
-    for (;;) {
-        __asm__ volatile("xorl %%ebx, %%ebx\n\txorl %%edi, %%edi\n\txorl %%esi, %%esi\n\txorl %%r12d, %%r12d\n\t"
-                         "xorl %%r13d, %%r13d\n\txorl %%r14d, %%r14d\n\txorl %%r15d, %%r15d\n\t"
-                         "pxor %%xmm6, %%xmm6\n\tpxor %%xmm10, %%xmm10\n\tpxor %%xmm15, %%xmm15"
-                         :
-                         :
-                         : "rbx", "rdi", "rsi", "r12", "r13", "r14", "r15", "xmm6", "xmm10", "xmm15");
-        segue_context_swap(&other, &own);
-    }
-}
-
-static void swap_keeps_the_callee_saved_registers(void **state)
-{
-    static _Alignas(16) uint64_t vectors[3][2];
-    uint64_t general[7], mxcsr = 0x3f80;
-    (void)state;
-    prepare(spoil, NULL);
-    for (unsigned i = 0; i < 1000; i++) {
-        __asm__ volatile(
-            "movq %[mark], %%rbx\n\tleaq 1(%%rbx), %%rdi\n\tleaq 2(%%rbx), %%rsi\n\tleaq 3(%%rbx), %%r12\n\t"
-            "leaq 4(%%rbx), %%r13\n\tleaq 5(%%rbx), %%r14\n\tleaq 6(%%rbx), %%r15\n\t"
-            "movq %%rbx, %%xmm6\n\tmovddup %%xmm6, %%xmm6\n\tmovdqa %%xmm6, %%xmm10\n\t"
-            "movdqa %%xmm6, %%xmm15\n\tldmxcsr %[mxcsr]\n\t"
-            "leaq %[own], %%rcx\n\tleaq %[other], %%rdx\n\tsubq $32, %%rsp\n\tcall segue_context_swap\n\t"
-            "addq $32, %%rsp\n\tstmxcsr %[mxcsr]\n\t"
-            "movdqa %%xmm6, %[vectors]\n\tmovdqa %%xmm10, 16+%[vectors]\n\tmovdqa %%xmm15, 32+%[vectors]\n\t"
-            "movq %%rbx, %[general]\n\tmovq %%rdi, 8+%[general]\n\tmovq %%rsi, 16+%[general]\n\t"
-            "movq %%r12, 24+%[general]\n\tmovq %%r13, 32+%[general]\n\tmovq %%r14, 40+%[general]\n\t"
-            "movq %%r15, 48+%[general]"
-            :
-            [general] "=o"(general), [vectors] "=o"(vectors), [mxcsr] "+m"(mxcsr), [own] "+m"(own), [other] "+m"(other)
-            : [mark] "r"(UINT64_C(0x5e60e00000000000) + i)
-            : "rax", "rbx", "rcx", "rdx", "rdi", "rsi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0",
-              "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm10", "xmm15", "memory", "cc");
-        for (unsigned k = 0; k < 7; k++)
-            assert_int_equal(general[k], UINT64_C(0x5e60e00000000000) + i + k);
-        for (unsigned k = 0; k < 3; k++)
-            assert_int_equal(vectors[k][1], general[0]);
-        assert_int_equal(mxcsr & 0xffc0, 0x3f80);
-    }
-    __asm__ volatile("ldmxcsr %0" : : "m"((uint32_t){0x1f80}));
-    segue_stack_free(&stack);
 }
 
 /* ---- the system's own idea of the stack ---- */
@@ -148,42 +103,13 @@ static void bounds_of_the_stack_change_with_it(void **state)
     segue_stack_free(&stack);
 }
 
-static unsigned frames;
 static bool ends;
-
-/* From a function in the context to its first frame, by the data that the system has of each function. */
-static __attribute__((noinline)) void walk(void *data)
-{
-    CONTEXT context;
-    (void)data;
-    RtlCaptureContext(&context);
-    for (frames = 0; frames < 20 && context.Rip; frames++) {
-        DWORD64 image, establisher;
-        void *handler_data;
-        RUNTIME_FUNCTION *function = RtlLookupFunctionEntry(context.Rip, &image, NULL);
-        if (!function)
-            break;
-        RtlVirtualUnwind(UNW_FLAG_NHANDLER, image, context.Rip, function, &context, &handler_data, &establisher, NULL);
-    }
-    ends = context.Rip == 0;
-    segue_context_swap(&other, &own);
-}
-
-static void walk_ends_at_the_first_frame(void **state)
-{
-    (void)state;
-    prepare(walk, NULL);
-    assert_int_equal(segue_context_swap(&own, &other), SEGUE_OK);
-    assert_true(ends);
-    assert_int_equal(frames, 2);
-    segue_stack_free(&stack);
-}
 
 /* ---- faults in a context ---- */
 
 static void access_the_region(void *data)
 {
-    volatile uint64_t *cell = data;
+    volatile uint32_t *cell = data;
     for (;;) {
         __atomic_fetch_add(cell, 3, __ATOMIC_SEQ_CST);
         segue_context_swap(&other, &own);
@@ -192,12 +118,12 @@ static void access_the_region(void *data)
 
 static void faults_in_a_context_are_served(void **state)
 {
-    volatile uint64_t *cell = begin(note);
+    volatile uint32_t *cell = begin(note);
     (void)state;
     prepare(access_the_region, (void *)(uintptr_t)cell);
     for (unsigned i = 0; i < 100; i++)
         assert_int_equal(segue_context_swap(&own, &other), SEGUE_OK);
-    assert_int_equal(*(uint64_t *)mapping.alias, 300);
+    assert_int_equal(*(uint32_t *)mapping.alias, 300);
     assert_true(shown.rsp - (uintptr_t)stack.base < stack.size);
     segue_stack_free(&stack);
     end();
@@ -248,9 +174,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arguments_have_their_places),
-        cmocka_unit_test(swap_keeps_the_callee_saved_registers),
         cmocka_unit_test(bounds_of_the_stack_change_with_it),
-        cmocka_unit_test(walk_ends_at_the_first_frame),
         cmocka_unit_test(faults_in_a_context_are_served),
         cmocka_unit_test(stack_has_a_closed_page_below),
         cmocka_unit_test(mistakes_are_named),

@@ -1,11 +1,18 @@
 /* embedder.c: a program's own vectored handler, by <segue/windows.h>: with the library's handler and without it. */
-#if !defined(_WIN32) || !defined(__x86_64__)
-#error "embedder.c is specific to Windows on x86-64"
+#if !defined(_WIN32)
+#error "tests/platform/windows/embedder.c is specific to Windows"
 #endif
 
 #include "fixture.h"
 
 #include <segue/windows.h>
+
+/* One word of the stack. */
+#if defined(__x86_64__)
+#define PUSH "pushq"
+#else
+#define PUSH "pushl"
+#endif
 
 static struct segue_window window;
 static _Alignas(64) unsigned char area[4096];
@@ -51,13 +58,13 @@ static unsigned length;
 
 static LONG CALLBACK skip_it(EXCEPTION_POINTERS *exception)
 {
-    exception->ContextRecord->Rip += length;
+    exception->ContextRecord->INSTRUCTION_POINTER += length;
     return EXCEPTION_CONTINUE_EXECUTION;
 }
 
 static void *own, *behind;
 
-static volatile uint64_t *begin_own(unsigned of_length)
+static volatile uintptr_t *begin_own(unsigned of_length)
 {
     calls = handled = stepped = left = 0;
     gathers = true;
@@ -82,13 +89,14 @@ static void end_own(void)
 
 static void frame_is_stepped_by_each_engine(void **state)
 {
-    volatile uint64_t *cell = begin_own(0);
-    uint64_t pattern[4] = {1, 2, 3, 4}, after[4], sum[4], pushed;
+    volatile uintptr_t *cell = begin_own(0);
+    uint64_t pattern[4] = {1, 2, 3, 4}, after[4], sum[4];
+    uintptr_t pushed;
     (void)state;
     cell[0] = 41;
     __atomic_fetch_add(&cell[0], 1, __ATOMIC_SEQ_CST);
     assert_int_equal(cell[0], 42);
-    __asm__ volatile("pushq (%1)\n\tpopq %0" : "=r"(pushed) : "r"(cell) : "memory");
+    __asm__ volatile(PUSH " (%1)\n\tpop %0" : "=r"(pushed) : "r"(cell) : "memory");
     assert_int_equal(pushed, 42);
     assert_int_equal(stepped, 4);
     assert_int_equal(left, 0);
@@ -96,12 +104,13 @@ static void frame_is_stepped_by_each_engine(void **state)
     assert_int_equal(fault.direction, SEGUE_READ);
     if (GetEnabledXStateFeatures() & 4) {
         /* Also what pushes where the system has put the upper halves. */
-        __asm__ volatile("vmovdqu %[pattern], %%ymm15\n\tpushq (%[cell])\n\tpopq %%rax\n\t"
-                         "vpaddq (%[cell]), %%ymm15, %%ymm14\n\t"
-                         "vmovdqu %%ymm15, %[after]\n\tvmovdqu %%ymm14, %[sum]\n\tvzeroupper"
+        __asm__ volatile("vmovdqu %[pattern], %%ymm7\n\t" PUSH
+                         " (%[cell])\n\tpop " R("ax") "\n\t"
+                                                      "vpaddq (%[cell]), %%ymm7, %%ymm6\n\t"
+                                                      "vmovdqu %%ymm7, %[after]\n\tvmovdqu %%ymm6, %[sum]\n\tvzeroupper"
                          : [after] "=m"(after), [sum] "=m"(sum)
                          : [pattern] "m"(pattern), [cell] "r"(cell)
-                         : "rax", "xmm14", "xmm15", "memory");
+                         : CHANGED("ax"), "xmm6", "xmm7", "memory");
         assert_memory_equal(after, pattern, sizeof pattern);
         assert_int_equal(sum[0], 43);
         assert_int_equal(sum[3], 4);
@@ -111,10 +120,10 @@ static void frame_is_stepped_by_each_engine(void **state)
 
 static void state_must_be_gathered_before_a_step(void **state)
 {
-    volatile uint64_t *cell = begin_own(3);
+    volatile uintptr_t *cell = begin_own(2);
     (void)state;
     gathers = false;
-    __asm__ volatile(".byte 0x48, 0x8b, 0x03" /* movq (%rbx), %rax */ : : "b"(cell) : "rax", "memory");
+    __asm__ volatile(".byte 0x8b, 0x03" /* movl (%rbx), %eax */ : : "b"(cell) : CHANGED("ax"), "memory");
     assert_int_equal(opened, SEGUE_OK);
     assert_int_equal(ended, SEGUE_UNSUPPORTED);
     assert_int_equal(left, 1);
@@ -145,11 +154,11 @@ static void other_exceptions_are_not_its_own(void **state)
 /* The step meets a fault of its own, which the handler takes back first. */
 static void fault_of_a_step_comes_to_it(void **state)
 {
-    volatile uint64_t *cell = begin_own(2);
+    volatile uintptr_t *cell = begin_own(1);
     volatile char *page = closed_page();
-    uint64_t to = (uintptr_t)page, from = (uintptr_t)cell;
+    uintptr_t to = (uintptr_t)page, from = (uintptr_t)cell;
     (void)state;
-    __asm__ volatile("movsq" : "+D"(to), "+S"(from) : : "memory");
+    __asm__ volatile("movsl" : "+D"(to), "+S"(from) : : "memory");
     assert_int_equal(ended, SEGUE_FAULT);
     assert_true(handled > 0);
     assert_int_equal(left, 1);
@@ -160,7 +169,7 @@ static void fault_of_a_step_comes_to_it(void **state)
 /* With the x87 stack full: the computation is abandoned. */
 static void blocks_end_in_it(void **state)
 {
-    volatile uint64_t *cell = begin_own(0);
+    volatile uintptr_t *cell = begin_own(0);
     struct segue_trial trial;
     double one = 0;
     (void)state;
@@ -182,7 +191,7 @@ static void blocks_end_in_it(void **state)
 /* Whichever handler is in front sees a fault first; what it leaves goes on to the other. */
 static void it_stands_before_or_behind_the_library(void **state)
 {
-    volatile uint64_t *cell = begin_own(3);
+    volatile uintptr_t *cell = begin_own(3);
     (void)state;
     /* The library is in front now: a region's fault is its own, and another is the program's. */
     asked = 0;
@@ -192,7 +201,7 @@ static void it_stands_before_or_behind_the_library(void **state)
     page_region = (struct segue_region){.window = segue_mapping_window(&second), .policy = note};
     assert_int_equal(segue_region_add(&page_region), SEGUE_OK);
     assert_int_equal(segue_mapping_protect(&second, 0, PAGE, 0), SEGUE_OK);
-    *(volatile uint64_t *)second.memory = 7;
+    *(volatile uintptr_t *)second.memory = 7;
     assert_int_equal(asked, 1);
     assert_int_equal(calls, 0);
     *cell = 8;
@@ -201,12 +210,12 @@ static void it_stands_before_or_behind_the_library(void **state)
     RemoveVectoredExceptionHandler(own);
     own = AddVectoredExceptionHandler(1, on_exception);
     calls = handled = stepped = left = 0;
-    *(volatile uint64_t *)second.memory = 9;
+    *(volatile uintptr_t *)second.memory = 9;
     /* It also sees the guarded accesses of the library's handler. */
     assert_int_equal(calls - handled, 1);
     assert_int_equal(left, 1);
     assert_int_equal(asked, 2);
-    assert_int_equal(*(uint64_t *)second.alias, 9);
+    assert_int_equal(*(uintptr_t *)second.alias, 9);
     segue_region_remove(second.memory);
     segue_mapping_destroy(&second);
     assert_int_equal(segue_uninstall(NULL), SEGUE_OK);

@@ -1,7 +1,7 @@
 /* handlers.c: the library's handler among the others of a process on Windows: what it leaves to those behind it, and as
  * what; nested faults; threads; installation. */
-#if !defined(_WIN32) || !defined(__x86_64__)
-#error "handlers.c is specific to Windows on x86-64"
+#if !defined(_WIN32)
+#error "tests/platform/windows/handlers.c is specific to Windows"
 #endif
 
 #include "fixture.h"
@@ -30,7 +30,8 @@ static LONG CALLBACK handle_behind(EXCEPTION_POINTERS *exception)
     behind.address = record->NumberParameters > 1 ? record->ExceptionInformation[1] : 0;
     behind.instruction = (uint64_t)(uintptr_t)record->ExceptionAddress;
     behind.context = *exception->ContextRecord;
-    exception->ContextRecord->Rip = continues_at ? continues_at : exception->ContextRecord->Rip + length;
+    exception->ContextRecord->INSTRUCTION_POINTER =
+        continues_at ? continues_at : exception->ContextRecord->INSTRUCTION_POINTER + length;
     return EXCEPTION_CONTINUE_EXECUTION;
 }
 
@@ -51,17 +52,17 @@ static void fault_in_no_region_is_left_to_others(void **state)
     begin(note);
     void *handler = put_behind(3);
     /* 3 bytes. */
-    __asm__ volatile("movq $0x1234, %%r12\n\t.byte 0x88, 0x4b, 0x07" /* movb %cl, 7(%rbx) */
+    __asm__ volatile("mov $0x1234, " R("si") "\n\t.byte 0x88, 0x4b, 0x07" /* movb %cl, 7(%rbx) */
                      :
                      : "b"(page)
-                     : "r12", "memory");
+                     : CHANGED("si"), "memory");
     RemoveVectoredExceptionHandler(handler);
     assert_int_equal(behind.count, 1);
     assert_int_equal(behind.code, EXCEPTION_ACCESS_VIOLATION);
     assert_int_equal(behind.kind, 1);
     assert_int_equal(behind.address, (uintptr_t)page + 7);
-    assert_int_equal(behind.instruction, behind.context.Rip);
-    assert_int_equal(behind.context.R12, 0x1234);
+    assert_int_equal(behind.instruction, behind.context.INSTRUCTION_POINTER);
+    assert_int_equal(behind.context.SOURCE_INDEX, 0x1234);
     assert_int_equal(asked, 0);
     end();
 }
@@ -75,10 +76,10 @@ static enum segue_verdict pass(void *context, const struct segue_event *event)
 
 static void fault_that_a_policy_passes_is_left_to_others(void **state)
 {
-    volatile uint64_t *cell = begin(pass);
+    volatile uintptr_t *cell = begin(pass);
     (void)state;
-    void *handler = put_behind(3);
-    __asm__ volatile(".byte 0x48, 0x8b, 0x0b" /* movq (%rbx), %rcx */ : : "b"(cell) : "rcx", "memory");
+    void *handler = put_behind(2);
+    __asm__ volatile(".byte 0x8b, 0x0b" /* movl (%rbx), %ecx */ : : "b"(cell) : CHANGED("cx"), "memory");
     RemoveVectoredExceptionHandler(handler);
     assert_int_equal(behind.count, 1);
     assert_int_equal(behind.address, (uintptr_t)cell);
@@ -88,12 +89,12 @@ static void fault_that_a_policy_passes_is_left_to_others(void **state)
 /* The copy's target faults, at an address that the processor has not reported. */
 static void fault_of_a_step_is_reported_where_it_is(void **state)
 {
-    volatile uint64_t *cell = begin(note);
+    volatile uintptr_t *cell = begin(note);
     volatile char *page = closed_page();
-    uint64_t to = (uintptr_t)page, from = (uintptr_t)cell;
+    uintptr_t to = (uintptr_t)page, from = (uintptr_t)cell;
     (void)state;
-    void *handler = put_behind(2);
-    __asm__ volatile("movsq" : "+D"(to), "+S"(from) : : "memory");
+    void *handler = put_behind(1);
+    __asm__ volatile("movsl" : "+D"(to), "+S"(from) : : "memory");
     RemoveVectoredExceptionHandler(handler);
     assert_int_equal(behind.count, 1);
     assert_int_equal(behind.code, EXCEPTION_ACCESS_VIOLATION);
@@ -105,15 +106,15 @@ static void fault_of_a_step_is_reported_where_it_is(void **state)
 
 static void division_in_a_step_is_reported_as_one(void **state)
 {
-    volatile uint64_t *cell = begin(note);
-    uint64_t rax = 7, rdx = 0;
+    volatile uintptr_t *cell = begin(note);
+    uint32_t rax = 7, rdx = 0;
     (void)state;
-    void *handler = put_behind(3);
-    __asm__ volatile(".byte 0x48, 0xf7, 0x33" /* divq (%rbx) */ : "+a"(rax), "+d"(rdx) : "b"(cell) : "cc", "memory");
+    void *handler = put_behind(2);
+    __asm__ volatile(".byte 0xf7, 0x33" /* divl (%rbx) */ : "+a"(rax), "+d"(rdx) : "b"(cell) : "cc", "memory");
     RemoveVectoredExceptionHandler(handler);
     assert_int_equal(behind.count, 1);
     assert_int_equal(behind.code, EXCEPTION_INT_DIVIDE_BY_ZERO);
-    assert_int_equal(behind.instruction, behind.context.Rip);
+    assert_int_equal(behind.instruction, behind.context.INSTRUCTION_POINTER);
     assert_int_equal(rax, 7);
     end();
 }
@@ -121,12 +122,12 @@ static void division_in_a_step_is_reported_as_one(void **state)
 /* Its guard is gone then, as after any access. */
 static void guard_page_that_a_step_meets_is_reported_as_one(void **state)
 {
-    volatile uint64_t *cell = begin(note);
+    volatile uintptr_t *cell = begin(note);
     char *page = VirtualAlloc(NULL, PAGE, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE | PAGE_GUARD);
-    uint64_t to = (uintptr_t)page, from = (uintptr_t)cell;
+    uintptr_t to = (uintptr_t)page, from = (uintptr_t)cell;
     (void)state;
-    void *handler = put_behind(2);
-    __asm__ volatile("movsq" : "+D"(to), "+S"(from) : : "memory");
+    void *handler = put_behind(1);
+    __asm__ volatile("movsl" : "+D"(to), "+S"(from) : : "memory");
     RemoveVectoredExceptionHandler(handler);
     assert_int_equal(behind.count, 1);
     assert_int_equal(behind.code, STATUS_GUARD_PAGE_VIOLATION);
@@ -134,33 +135,40 @@ static void guard_page_that_a_step_meets_is_reported_as_one(void **state)
     end();
 }
 
-static void access_that_is_not_canonical_is_left_to_others(void **state)
+/* A vector load from an address that is not a multiple of 16; in 64-bit code also an address that is not canonical. */
+static void general_protection_fault_is_left_to_others(void **state)
 {
+    static _Alignas(16) const uint8_t bytes[32];
     (void)state;
     begin(note);
     void *handler = put_behind(3);
-    __asm__ volatile(".byte 0x48, 0x8b, 0x0b" /* movq (%rbx), %rcx */ : : "b"(INT64_MIN) : "rcx", "memory");
-    RemoveVectoredExceptionHandler(handler);
+    __asm__ volatile(".byte 0x0f, 0x28, 0x03" /* movaps (%rbx), %xmm0 */ : : "b"(bytes + 1) : "xmm0", "memory");
     assert_int_equal(behind.count, 1);
+    assert_int_equal(behind.address, UINTPTR_MAX);
+#if defined(__x86_64__)
+    __asm__ volatile(".byte 0x48, 0x8b, 0x0b" /* movq (%rbx), %rcx */ : : "b"(INT64_MIN) : "rcx", "memory");
+    assert_int_equal(behind.count, 2);
     assert_int_equal(behind.address, UINT64_MAX);
+#endif
+    RemoveVectoredExceptionHandler(handler);
     end();
 }
 
 /* The trap flag: a trap follows each instruction, also one that is stepped. */
 static void single_steps_go_on(void **state)
 {
-    volatile uint64_t *cell = begin(note);
+    volatile uintptr_t *cell = begin(note);
     (void)state;
     void *handler = put_behind(0);
-    __asm__ volatile("pushfq\n\torl $0x100, (%%rsp)\n\tpopfq\n\t"
-                     "movq $5, (%0)\n"
-                     "1:\n\tnop\n\t"
+    __asm__ volatile("pushf\n\torl $0x100, (" R("sp") ")\n\tpopf\n\t"
+                                                      "movl $5, (%0)\n"
+                                                      "1:\n\tnop\n\t"
                      :
                      : "r"(cell)
                      : "memory", "cc");
     RemoveVectoredExceptionHandler(handler);
     assert_int_equal(behind.code, EXCEPTION_SINGLE_STEP);
-    assert_int_equal(*(uint64_t *)mapping.alias, 5);
+    assert_int_equal(*(uintptr_t *)mapping.alias, 5);
     assert_int_equal(asked, 1);
     end();
 }
@@ -169,7 +177,7 @@ static void exception_that_a_program_raises_goes_on(void **state)
 {
     const ULONG_PTR information[] = {1, (ULONG_PTR)0x1000};
     (void)state;
-    volatile uint64_t *cell = begin(note);
+    volatile uintptr_t *cell = begin(note);
     void *handler = put_behind(0);
     RaiseException(0xe0000001, 0, 2, information);
     assert_int_equal(behind.code, 0xe0000001);
@@ -186,7 +194,7 @@ static void exception_that_a_program_raises_goes_on(void **state)
 
 /* ---- inside the handler ---- */
 
-static volatile uint64_t *cell_of_policy;
+static volatile uintptr_t *cell_of_policy;
 static volatile bool was_inside;
 
 static enum segue_verdict read_the_region(void *context, const struct segue_event *event)
@@ -205,7 +213,7 @@ static void faults_in_a_policy_are_served(void **state)
 {
     cell_of_policy = begin(read_the_region);
     (void)state;
-    ((uint64_t *)mapping.alias)[1] = 41;
+    ((uintptr_t *)mapping.alias)[1] = 41;
     assert_false(segue_in_fault());
     SetLastError(7);
     cell_of_policy[0] = 3;
@@ -213,8 +221,8 @@ static void faults_in_a_policy_are_served(void **state)
     assert_int_equal(asked, 3);
     assert_true(was_inside);
     assert_false(segue_in_fault());
-    assert_int_equal(((uint64_t *)mapping.alias)[2], 42);
-    assert_int_equal(((uint64_t *)mapping.alias)[0], 3);
+    assert_int_equal(((uintptr_t *)mapping.alias)[2], 42);
+    assert_int_equal(((uintptr_t *)mapping.alias)[0], 3);
     end();
 }
 
@@ -235,39 +243,39 @@ static enum segue_verdict try_in_the_policy(void *context, const struct segue_ev
 
 static void block_in_a_policy_is_left(void **state)
 {
-    volatile uint64_t *cell = begin(try_in_the_policy);
+    volatile uintptr_t *cell = begin(try_in_the_policy);
     (void)state;
-    cell_of_policy = (volatile uint64_t *)closed_page();
+    cell_of_policy = (volatile uintptr_t *)closed_page();
     was_inside = false;
     cell[0] = 3;
     assert_true(was_inside);
     assert_int_equal(asked, 1);
-    assert_int_equal(((uint64_t *)mapping.alias)[0], 3);
+    assert_int_equal(((uintptr_t *)mapping.alias)[0], 3);
     end();
 }
 
 /* ---- a policy that is left without a return ---- */
 
-static CONTEXT before_the_access;
+static void *before_the_access[5];
 static volatile unsigned passages;
 
 static enum segue_verdict leave(void *context, const struct segue_event *event)
 {
     (void)context;
     (void)event;
-    RtlRestoreContext(&before_the_access, NULL);
-    return SEGUE_PASS;
+    __builtin_longjmp(before_the_access, 1);
 }
 
 static void region_is_removed_after_a_policy_was_left(void **state)
 {
-    volatile uint64_t *cell = begin(leave);
+    volatile uintptr_t *cell = begin(leave);
     (void)state;
     passages = 0;
-    RtlCaptureContext(&before_the_access);
-    if (passages++ == 0)
+    if (__builtin_setjmp(before_the_access) == 0) {
+        passages++;
         cell[0] = 1;
-    assert_int_equal(passages, 2);
+    }
+    assert_int_equal(passages++, 1);
     assert_false(segue_in_fault());
     end();
 }
@@ -279,7 +287,7 @@ static void region_is_removed_after_a_policy_was_left(void **state)
 
 static DWORD WINAPI access_much(void *argument)
 {
-    volatile uint64_t *cell = argument;
+    volatile uintptr_t *cell = argument;
     for (unsigned i = 0; i < ROUNDS; i++) {
         __atomic_fetch_add(cell, 1, __ATOMIC_RELAXED);
         cell[1] = i;
@@ -296,7 +304,7 @@ static enum segue_verdict step(void *context, const struct segue_event *event)
 
 static void threads_fault_at_once(void **state)
 {
-    volatile uint64_t *cell = begin(step);
+    volatile uintptr_t *cell = begin(step);
     HANDLE threads[THREADS];
     (void)state;
     for (unsigned i = 0; i < THREADS; i++)
@@ -304,14 +312,14 @@ static void threads_fault_at_once(void **state)
     assert_int_equal(WaitForMultipleObjects(THREADS, threads, TRUE, 120000), WAIT_OBJECT_0);
     for (unsigned i = 0; i < THREADS; i++)
         CloseHandle(threads[i]);
-    assert_int_equal(*(uint64_t *)mapping.alias, THREADS * ROUNDS);
+    assert_int_equal(*(uintptr_t *)mapping.alias, THREADS * ROUNDS);
     end();
 }
 
 /* Its pages are accessible before it goes. */
 static void region_is_removed_while_threads_fault(void **state)
 {
-    volatile uint64_t *cell = begin(step);
+    volatile uintptr_t *cell = begin(step);
     HANDLE threads[THREADS];
     (void)state;
     for (unsigned i = 0; i < THREADS; i++)
@@ -326,7 +334,7 @@ static void region_is_removed_while_threads_fault(void **state)
     assert_int_equal(WaitForMultipleObjects(THREADS, threads, TRUE, 120000), WAIT_OBJECT_0);
     for (unsigned i = 0; i < THREADS; i++)
         CloseHandle(threads[i]);
-    assert_int_equal(*(uint64_t *)mapping.alias, THREADS * ROUNDS);
+    assert_int_equal(*(uintptr_t *)mapping.alias, THREADS * ROUNDS);
     end();
 }
 
@@ -370,7 +378,7 @@ static int child(const char *name)
         if (segue_install(NULL) == SEGUE_OK)
             *(volatile char *)closed_page() = 1;
     } else {
-        volatile uint64_t *cell = begin(pass);
+        volatile uintptr_t *cell = begin(pass);
         cell[0] = 1;
     }
     return 1;
@@ -408,7 +416,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(fault_of_a_step_is_reported_where_it_is),
         cmocka_unit_test(division_in_a_step_is_reported_as_one),
         cmocka_unit_test(guard_page_that_a_step_meets_is_reported_as_one),
-        cmocka_unit_test(access_that_is_not_canonical_is_left_to_others),
+        cmocka_unit_test(general_protection_fault_is_left_to_others),
         cmocka_unit_test(single_steps_go_on),
         cmocka_unit_test(exception_that_a_program_raises_goes_on),
         cmocka_unit_test(faults_in_a_policy_are_served),

@@ -1,11 +1,18 @@
 #!/bin/bash
-# installed.sh BUILD: installs a build for Windows on x86-64 into a folder of its own, and builds a program with what is
-# there, by pkg-config: with the DLL, whose import library it links, and with the static library. Both programs run,
-# from a folder with nothing beside them but the DLL.
+# installed.sh BUILD CPU [WRAPPER...]: installs a build for Windows into a folder of its own, and builds a program with
+# what is there, by pkg-config: with the DLL, whose import library it links, and with the static library. Both programs
+# run, with the wrapper, from a folder with nothing beside them but the DLL.
 set -euo pipefail
 build=$1
+case $2 in
+x86_64) compiler=x86_64-w64-mingw32 ;;
+i386) compiler=i686-w64-mingw32 ;;
+esac
+shift 2
+wrapper=("$@")
 root=$(readlink -f "$(dirname "$0")/../../..")
-work=$(mktemp -d)
+# Where the wrapper shows it.
+work=$(mktemp -d "$build/installed.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 passed=0 failed=0
 # check WHAT COMMAND...
@@ -35,22 +42,28 @@ read -ra static_flags <<<"$(pkg-config --cflags --libs --static segue |
 mkdir "$work/run"
 cp "$dll" "$work/run"
 example=$root/examples/own_handler_windows.c
-check "a program links the import library" x86_64-w64-mingw32-gcc-win32 -O2 -o "$work/run/program.exe" "$example" \
+check "a program links the import library" "$compiler-gcc-win32" -O2 -o "$work/run/program.exe" "$example" \
     "${flags[@]}"
 imports() {
-    x86_64-w64-mingw32-objdump -p "$1" | grep "DLL Name: $(basename "$dll")" >/dev/null
+    "$compiler-objdump" -p "$1" | grep "DLL Name: $(basename "$dll")" >/dev/null
 }
 check "the program imports from the DLL" imports "$work/run/program.exe"
 runs() {
-    timeout 60 wine "$1" | grep '^42 in a closed page' >/dev/null
+    timeout 60 "${wrapper[@]}" "$1" | grep '^42 in a closed page' >/dev/null
 }
 check "the program runs with the DLL" runs "$work/run/program.exe"
-check "a program links the static library" x86_64-w64-mingw32-gcc-win32 -O2 -o "$work/run/static.exe" "$example" \
+check "a program links the static library" "$compiler-gcc-win32" -O2 -o "$work/run/static.exe" "$example" \
     "${static_flags[@]}" "-L$build-libraries/lib" -static
 check "the static program runs" runs "$work/run/static.exe"
 not() {
     ! "$@"
 }
+# In the DLL for i386 no address may be a handler of exceptions.
+without_handlers() {
+    characteristics=$("$compiler-objdump" -p "$dll" | awk '$1 == "DllCharacteristics" { print $2 }')
+    [ $((0x$characteristics & 0x400)) -ne 0 ]
+}
+[ "$compiler" != i686-w64-mingw32 ] || check "the DLL has no handler of exceptions" without_handlers
 check "the static program needs no DLL" not imports "$work/run/static.exe"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

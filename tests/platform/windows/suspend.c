@@ -1,12 +1,14 @@
 /* suspend.c: threads that are stopped, shown, scanned and resumed on Windows: in a program's code, in a policy, and at
  * any instruction of a step; and the registers that a thread captures itself. */
-#if !defined(_WIN32) || !defined(__x86_64__)
-#error "suspend.c is specific to Windows on x86-64"
+#if !defined(_WIN32)
+#error "tests/platform/windows/suspend.c is specific to Windows"
 #endif
 
+#include "decode/x86/xsave.h"
+#include "fixture.h"
 #include "tests/platform/ports/suspended.h"
 
-#define MARK UINT64_C(0x5e60e0123456789a)
+#define MARK ((uintptr_t)UINT64_C(0x5e60e0123456789a))
 
 static volatile uint32_t loops;
 
@@ -19,14 +21,15 @@ static segue_thread_id system_number(void)
 
 THREAD(spin)
 {
-    static const uint64_t vector[4] = {MARK + 1, 2, 3, MARK + 4};
+    static const uintptr_t vector[32 / sizeof(void *)] = {MARK + 1, 2, 3, [32 / sizeof(void *) - 1] = MARK + 4};
     (void)argument;
     number = segue_thread_self();
-    __asm__ volatile("vmovdqu %[vector], %%ymm9\n\tmovq %[mark], %%r13\n\tmovl $1, %[is_there]\n"
-                     "1:\n\tincl %[loops]\n\tcmpl $0, %[go]\n\tje 1b\n\tvzeroupper"
+    __asm__ volatile("vmovdqu %[vector], %%ymm7\n\tmov %[mark], " R(
+                         "si") "\n\tmovl $1, %[is_there]\n"
+                               "1:\n\tincl %[loops]\n\tcmpl $0, %[go]\n\tje 1b\n\tvzeroupper"
                      : [loops] "+m"(loops), [is_there] "=m"(is_there)
                      : [go] "m"(go), [vector] "m"(vector), [mark] "r"(MARK)
-                     : "r13", "xmm9", "memory", "cc");
+                     : CHANGED("si"), "xmm7", "memory", "cc");
     return 0;
 }
 
@@ -36,7 +39,7 @@ static void thread_is_shown_and_stands_still(void **state)
     (void)state;
     assert_int_equal(segue_suspend_install(NULL), SEGUE_OK);
     struct segue_suspension one = stop_it(), two = stop_it();
-    assert_int_equal(one.context.regs.r13, MARK);
+    assert_int_equal(one.context.regs.rsi, MARK);
     assert_true(one.context.regs.rip - (uintptr_t)spin < 256);
     assert_int_equal(one.context.red_zone, 0);
     assert_true(count_of(&one.context, MARK) >= 1);
@@ -52,16 +55,16 @@ static void thread_is_shown_and_stands_still(void **state)
 
 THREAD(access_once)
 {
-    __asm__ volatile("vpcmpeqd %%xmm9, %%xmm9, %%xmm9\n\tmovq %0, %%r13\n\tmovq %%r13, (%1)\n\tvzeroupper"
+    __asm__ volatile("vpcmpeqd %%xmm7, %%xmm7, %%xmm7\n\tmov %0, " R("si") "\n\tmov " R("si") ", (%1)\n\tvzeroupper"
                      :
                      : "r"(MARK), "r"(argument)
-                     : "r13", "xmm9", "memory");
+                     : CHANGED("si"), "xmm7", "memory");
     return 0;
 }
 
 static void thread_in_a_policy_is_shown_as_the_program(void **state)
 {
-    volatile uint64_t *cell = begin(wait_in_the_policy);
+    volatile uintptr_t *cell = begin(wait_in_the_policy);
     (void)state;
     assert_int_equal(segue_suspend_install(NULL), SEGUE_OK);
     HANDLE thread = begin_thread(access_once, (void *)(uintptr_t)cell);
@@ -69,44 +72,60 @@ static void thread_in_a_policy_is_shown_as_the_program(void **state)
     const struct segue_mutator *context = &suspension.context;
     assert_true(context->in_fault);
     assert_true(context->regs.rip - (uintptr_t)access_once < 256);
-    assert_int_equal(context->regs.r13, MARK);
-    assert_true(count_of(context, UINT64_MAX) >= 2);
+    assert_int_equal(context->regs.rsi, MARK);
+    assert_true(count_of(context, UINTPTR_MAX) >= 2);
     assert_true(count_of(context, OWN_WORD) >= 1);
     assert_true(context->private_.stack < context->private_.stack_end);
-    assert_int_equal(context->private_.stack_end, segue_mutator_sp(context) & ~UINT64_C(7));
+    assert_int_equal(context->private_.stack_end, segue_mutator_sp(context) & ~(uint64_t)(sizeof(void *) - 1));
     assert_int_equal(segue_thread_resume(&suspension), SEGUE_OK);
     end_thread(thread);
     /* The verdict may not hold after the suspension. */
     assert_int_equal(asked, 2);
-    assert_int_equal(*(uint64_t *)mapping.alias, MARK);
+    assert_int_equal(*(uintptr_t *)mapping.alias, MARK);
     assert_int_equal(segue_suspend_uninstall(), SEGUE_OK);
     end();
 }
 
 /* ---- capture ---- */
 
+/* A call by the calling convention, and the stack that its arguments take. */
+#if defined(__x86_64__)
+#define CALL_CAPTURE                                                                                                   \
+    "leaq %[context], %%rcx\n\tleaq %[area], %%rdx\n\tmovl %[size], %%r8d\n\t"                                         \
+    "subq $32, %%rsp\n\tcall segue_mutator_capture\n\taddq $32, %%rsp"
+#define CAPTURE_CHANGES , "r8", "r9", "r10", "r11"
+#define CAPTURE_STACK 32
+#else
+#define CALL_CAPTURE                                                                                                   \
+    "leal %[context], %%ecx\n\tleal %[area], %%edx\n\tpushl %[size]\n\tpushl %%edx\n\tpushl %%ecx\n\t"                 \
+    "call _segue_mutator_capture\n\taddl $12, %%esp"
+#define CAPTURE_CHANGES
+#define CAPTURE_STACK 12
+#endif
+
 static void registers_are_captured(void **state)
 {
     static struct segue_mutator context;
     static _Alignas(64) uint8_t area[8192];
     const size_t size = segue_xstate_size(0);
-    uint64_t status, rsp;
+    uintptr_t status, at;
     (void)state;
     assert_true(size >= 576 && size <= sizeof area);
-    __asm__ volatile("movq %%rsp, %[rsp]\n\tmovq %[mark], %%r13\n\tmovq %[mark], %%xmm9\n\t"
-                     "leaq %[context], %%rcx\n\tleaq %[area], %%rdx\n\tmovl %[size], %%r8d\n\t"
-                     "subq $32, %%rsp\n\tcall segue_mutator_capture\n\taddq $32, %%rsp"
-                     : "=a"(status), [rsp] "=m"(rsp), [context] "=m"(context), [area] "=m"(area)
+    __asm__ volatile("mov " R("sp") ", %[at]\n\tmov %[mark], " R("si") "\n\tmovd %%esi, %%xmm5\n\t" CALL_CAPTURE
+                     : "=a"(status), [at] "=m"(at), [context] "=m"(context), [area] "=m"(area)
                      : [mark] "r"(MARK), [size] "i"(sizeof area)
-                     : "rcx", "rdx", "r8", "r9", "r10", "r11", "r13", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",
-                       "xmm9", "memory", "cc");
+                     : CHANGED("cx"), CHANGED("dx"), CHANGED("si"), "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5",
+                       "memory", "cc" CAPTURE_CHANGES);
     assert_int_equal((uint32_t)status, SEGUE_OK);
-    assert_int_equal(context.regs.r13, MARK);
-    assert_int_equal(context.regs.rsp, rsp - 32);
+    assert_int_equal(context.regs.rsi, MARK);
+    assert_int_equal(context.regs.rsp, at - CAPTURE_STACK);
     assert_true(context.regs.rip - (uintptr_t)registers_are_captured < 4096);
     assert_int_equal(context.kind, SEGUE_MUTATOR_CALLER);
     assert_ptr_equal(context.xstate.area, area);
-    assert_true(count_of(&context, MARK) >= 2);
+    assert_true(count_of(&context, MARK) >= 1);
+    uint32_t vector;
+    memcpy(&vector, area + XSAVE_XMM + 5 * XSAVE_XMM_SIZE, sizeof vector);
+    assert_int_equal(vector, (uint32_t)MARK);
     assert_int_equal(segue_mutator_capture(&context, area + 8, sizeof area - 8), SEGUE_INVALID);
     assert_int_equal(segue_mutator_capture(&context, area, 64), SEGUE_INVALID);
     assert_int_equal(segue_mutator_capture(NULL, NULL, 0), SEGUE_INVALID);
