@@ -78,6 +78,7 @@ test-sanitize:
 test-long: all
 	$(BUILD)/tests/emulate/long_strings
 	SEGUE_TEST_LOADS=$(LOADS) $(BUILD)/tests/signals/policy/test_verdicts
+	./tests/tools/watch/programs.sh $(BUILD)/tools/segue tests/programs $(BUILD)/tests/tools/watch/counter_static long
 	$(BUILD)/tests/differential/differential --rows corpus/data/debian.hex.xz \
 	    --rows corpus/data/generated.hex.xz --per-row $(STATES) \
 	    --shard $(SHARD) --progress $(BUILD)/test-long-$(STATES)-$(subst /,-of-,$(SHARD))
