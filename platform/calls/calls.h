@@ -99,8 +99,14 @@ uint64_t calls_detour(unsigned gate);
 /* Whether calls_serve_own may serve the call. General registers only. */
 bool calls_is_own(const struct system_call *call);
 
-/* A thread that was interrupted at a gate goes on at the program's own call: that is looked at anew. */
+/* A thread that was interrupted at a gate, or where it goes there from a detour's look, goes on at the program's own
+ * call, or traps there: the call is looked at anew. */
 void calls_leave_gate(struct native_frame native);
+
+/* Threads that are between a detour's look and their gate look at their calls anew, unless they are about to make them
+ * right now: such a thread must be suspended, and sent back by calls_leave_gate. To be called when calls_is_plain
+ * says other than before. */
+void calls_look_anew(void);
 
 /* Arranges that the thread goes on behind the call, with that result. */
 void calls_return(const struct system_call *call, long result);
@@ -135,6 +141,10 @@ bool calls_open_mask(const struct system_call *call, uint64_t *arguments, struct
 /* After CALLS_FINISH: the record, and the thread's continuation behind the call with its result. */
 struct call_record *calls_finished(struct native_frame native);
 void calls_finish(struct native_frame native, const struct call_record *record);
+
+/* If the thread, interrupted at that frame, is about to make a call that calls_make has arranged: its record. NULL if
+ * it is not. calls_begin_again may follow. */
+struct call_record *calls_about_to_make(struct native_frame native);
 
 /* If the thread, interrupted at that frame, is about to make a call that calls_make has arranged, or was interrupted in
  * it: its record, and the call's beginning anew, at the program's own instruction. NULL, and false, if it is not. */

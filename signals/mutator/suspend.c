@@ -28,7 +28,6 @@
 #include <signal.h>
 
 #include "interrupted.h"
-#include "platform/calls/calls.h"
 #include "platform/clock.h"
 #include "platform/frame/frame.h"
 #include "platform/threads/identity.h"
@@ -37,6 +36,7 @@
 #include "signals/chain/chain.h"
 #include "signals/hot/ask/ask.h"
 #include "signals/hot/leave.h"
+#include "signals/syscalls/pending.h"
 #include "signals/threads/thread.h"
 
 #define PLACES SEGUE_SUSPENDED_MOST
@@ -152,9 +152,9 @@ static void expect_own_signal(void)
 }
 
 /* Whether a system call can be made as it is may be another matter after the suspension: it is looked at anew. */
-static void leave_gate(const void *ucontext)
+static void look_again(const void *ucontext)
 {
-    calls_leave_gate((struct native_frame){.context = (void *)(uintptr_t)ucontext});
+    pending_look_again((struct native_frame){.context = (void *)(uintptr_t)ucontext});
 }
 
 /* False if the request was given up meanwhile. */
@@ -175,7 +175,7 @@ static bool be_suspended(struct place *place, uint32_t asked, bool is_own, const
     while (state_of(place) == held)
         sleep_while(place, held, PLATFORM_FOREVER);
     if (handler)
-        leave_gate(handler);
+        look_again(handler);
     if (!is_own)
         expect_own_signal();
     return true;
@@ -257,7 +257,7 @@ void suspend_serve(int number, void *info, void *ucontext)
     /* A body's check may not hold after the suspension. */
     if (!hot_leave(ucontext))
         ask_was_suspended();
-    leave_gate(ucontext);
+    look_again(ucontext);
     bool has_token = is_token(info, &token), is_lost = frame_is_lost(info);
     bool is_expected = thread_self.expects_suspension;
     /* The answer may set it anew. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "misuse.h"
+#include "platform/calls/calls.h"
 #include "platform/process/fork_lock.h"
 #include "platform/reason.h"
 #include "platform/threads/thread.h"
@@ -211,6 +212,7 @@ static enum segue_status add(const struct segue_region *region, int64_t watched)
     if (slot)
         hot_slot_open(slot);
     __atomic_fetch_add(&count_of_regions, 1, __ATOMIC_RELEASE);
+    calls_look_anew();
     return SEGUE_OK;
 }
 

@@ -18,7 +18,7 @@
 #include "emulate/details.h"
 #include "emulate/plan.h"
 #include "emulate/windows/guard.h"
-#include "follow.h"
+#include "pending.h"
 #include "platform/frame/frame.h"
 #include "platform/threads/look.h"
 #include "platform/threads/thread.h"
@@ -30,16 +30,6 @@
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"
 #include "space.h"
-
-/* What a call needs until it is finished. Behind it: its accesses, and the copies that they point to. */
-struct pending {
-    size_t size, count;
-    struct call_access *accesses;
-    /* Bounce buffers: all in one mapping. */
-    void *bounces;
-    size_t bounces_size;
-    struct followed *followed;
-};
 
 /* A signal that carries this address asks the thread to have its calls caught. */
 static char word_arm;
@@ -105,29 +95,19 @@ static SEGUE_HOT_POLICY bool is_plain(const struct system_call *call)
     return true;
 }
 
-/* Of this thread, so far: only a handler on this thread changes it. */
-static uint64_t count_suspensions(void)
-{
-    return *(const volatile uint64_t *)&thread_self.suspensions;
-}
-
-/* `suspensions`: their count before the call was looked at. A filter that kills would kill the process for the calls
- * that a detour's making takes. */
-static void pass(const struct system_call *call, size_t room, uint64_t suspensions)
+/* A filter that kills would kill the process for the calls that a detour's making takes. */
+static void pass(const struct system_call *call, size_t room)
 {
     if (calls_sets_filter(call))
         detours_end();
     if (!__atomic_load_n(&has_ended, __ATOMIC_RELAXED))
         detours_note(call, room);
     calls_pass(call);
-    /* A region may have begun meanwhile. */
-    if (count_suspensions() != suspensions)
-        calls_leave_gate(call->native);
 }
 
 /* ---- preparation ---- */
 
-/* In a process that runs already, a thread may be on its way through a detour while a region begins. */
+/* In a process that runs already, code is afterwards as it was. */
 void syscalls_prepare(void)
 {
     if (!kept)
@@ -186,14 +166,6 @@ void syscalls_end(void)
 
 /* ---- signals of the library to itself ---- */
 
-static void give(struct pending *pending)
-{
-    follow_release(pending->followed);
-    if (pending->bounces)
-        calls_unmap(pending->bounces, pending->bounces_size);
-    calls_unmap(pending, pending->size);
-}
-
 /* The call that the thread is in begins again, or the thread is in none. */
 static void answer_remover(struct native_frame native)
 {
@@ -204,7 +176,7 @@ static void answer_remover(struct native_frame native)
     else if (!frame_was_on_alternate_stack(native.context))
         busy_answer(frame_stack_pointer(native.context));
     if (pending)
-        give(pending);
+        pending_give(pending);
 }
 
 /* A filter's answer: the program's call is not made. */
@@ -214,7 +186,7 @@ static bool take_answer(struct native_frame native)
     bool is_own = calls_answered(native, &record);
     struct pending *pending = record ? (struct pending *)(uintptr_t)record->finish : NULL;
     if (pending)
-        give(pending);
+        pending_give(pending);
     return is_own;
 }
 
@@ -236,21 +208,27 @@ bool syscalls_take_signal(struct native_frame native)
     return busy_is_question(word);
 }
 
+/* ---- after a suspension ---- */
+
+/* Of this thread, so far: only a handler on this thread changes it. */
+static uint64_t count_suspensions(void)
+{
+    return *(const volatile uint64_t *)&thread_self.suspensions;
+}
+
 /* ---- is it given a region? ---- */
 
-bool syscalls_take(struct system_call *call, size_t room)
+static bool take(struct system_call *call, size_t room)
 {
-    const uint64_t suspensions = count_suspensions();
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     if (__atomic_load_n(&has_ended, __ATOMIC_RELAXED))
         calls_disarm();
     if (room < CALLS_STACK && calls_leads_mask(call)) {
-        pass(call, room, suspensions);
+        pass(call, room);
         return true;
     }
     if (region_count() == 0) {
         if (!calls_serve_own(call))
-            pass(call, room, suspensions);
+            pass(call, room);
         return true;
     }
     if (is_change(call)) {
@@ -266,8 +244,17 @@ bool syscalls_take(struct system_call *call, size_t room)
     for (int i = 0; i < CALL_ARGUMENTS; i++)
         if ((pointers >> i & 1) && space_has_region(call->arguments[i], 1))
             calls_report_refused(call);
-    pass(call, room, suspensions);
+    pass(call, room);
     return true;
+}
+
+bool syscalls_take(struct system_call *call, size_t room)
+{
+    const uint64_t suspensions = count_suspensions();
+    bool is_taken = take(call, room);
+    if (count_suspensions() != suspensions)
+        pending_look_again(call->native);
+    return is_taken;
 }
 
 /* ---- ask ---- */
@@ -435,7 +422,7 @@ static struct pending *take_pending(const struct call_need *need)
 
 static void give_left(void *memory)
 {
-    give(memory);
+    pending_give(memory);
 }
 
 static bool make(const struct system_call *call, uint64_t *arguments, const struct span_used *used,
@@ -511,7 +498,7 @@ static void finish_done(struct work *work, const struct system_call *call)
         frame_set_instruction(call->native.context, call->instruction + 2);
 }
 
-void syscalls_serve(struct work *work, const struct system_call *call)
+static void serve(struct work *work, const struct system_call *call)
 {
     struct span_used used = {UINT64_MAX, 0};
     uint64_t arguments[CALL_ARGUMENTS];
@@ -535,12 +522,12 @@ void syscalls_serve(struct work *work, const struct system_call *call)
     else if (calls_is_served_at_once(call))
         calls_serve_own(call);
     if (verdict != SEGUE_STEP || calls_is_served_at_once(call)) {
-        give(pending);
+        pending_give(pending);
         return;
     }
     if (!lead(pending->accesses, pending->count, pending, &used)) {
         calls_return(call, CALLS_NO_MEMORY);
-        give(pending);
+        pending_give(pending);
         return;
     }
     bool is_kept = wants_finish(pending) || need.copies;
@@ -549,7 +536,16 @@ void syscalls_serve(struct work *work, const struct system_call *call)
         is_kept = false;
     }
     if (!is_kept)
-        give(pending);
+        pending_give(pending);
+}
+
+/* Policies that have been asked are asked again. */
+void syscalls_serve(struct work *work, const struct system_call *call)
+{
+    const uint64_t suspensions = count_suspensions();
+    serve(work, call);
+    if (count_suspensions() != suspensions)
+        pending_look_again(call->native);
 }
 
 void syscalls_refuse(const struct system_call *call)
@@ -611,5 +607,5 @@ void syscalls_finish(struct native_frame native)
     pending->followed = NULL;
     /* From here on the call is no more one that the thread may leave (busy.h). */
     calls_finish(native, record);
-    give(pending);
+    pending_give(pending);
 }

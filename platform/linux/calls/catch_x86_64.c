@@ -58,25 +58,19 @@ _Static_assert(offsetof(struct call_record, target) == RECORD_TARGET &&
                    offsetof(struct call_record, busy) == RECORD_BUSY &&
                    offsetof(struct call_record, result) == RECORD_RESULT,
                "the assembly has other offsets");
-_Static_assert(GATES == CALL_GATES && sizeof(struct system_call) == SEEN_SIZE &&
-                   offsetof(struct system_call, arguments) == 8,
-               "the assembly has another size");
+_Static_assert(GATES == CALL_GATES, "the assembly has another number");
 
 /* gates_x86_64.S */
-extern const char calls_gates[], calls_gates_end[], calls_child_gates[], calls_child_gates_end[], calls_gate_return[],
-    calls_make_call[], calls_made[], calls_restore[], calls_restored[], calls_make_end[], calls_wants_finish[],
-    calls_wanted_finish[], calls_detours[], calls_look[], calls_traps[], calls_traps_end[];
-extern uint64_t calls_targets[GATES], calls_child_targets[CHILD_GATES];
+extern const char calls_gates_end[], calls_child_gates_end[], calls_gate_return[], calls_made[], calls_restore[],
+    calls_restored[], calls_make_end[], calls_wants_finish[], calls_wanted_finish[];
 extern struct {
     uint64_t start, size;
 } calls_exempt;
-uint64_t calls_look_at(struct system_call *call, uint64_t gate);
 extern const char __start_segue_exempt[] __attribute__((visibility("hidden")));
 extern const char __stop_segue_exempt[] __attribute__((visibility("hidden")));
 
 static calls_peek *peek;
 static calls_poke *poke;
-static calls_is_plain *is_plain;
 static calls_action *action;
 
 /* The signals that the program neither blocks nor takes from the library. */
@@ -134,10 +128,10 @@ void calls_prepare(calls_peek *peeks, calls_poke *pokes, calls_is_plain *plain, 
     struct platform_action present;
     peek = peeks;
     poke = pokes;
-    is_plain = plain;
     action = actions;
     prepare_owner();
     calls_shapes_prepare(peeks);
+    calls_look_prepare(plain);
     calls_exempt.start = address_of(__start_segue_exempt);
     calls_exempt.size = address_of(__stop_segue_exempt) - calls_exempt.start;
     for (int number = 1; number <= SIGNALS_MOST; number++) {
@@ -246,20 +240,6 @@ unsigned calls_gate(const struct system_call *call)
     return gate_of(calls_targets, GATES, call->instruction + CALL_SIZE);
 }
 
-uint64_t calls_detour(unsigned gate)
-{
-    return address_of(calls_detours) + gate * GATE_SIZE;
-}
-
-/* Called by the assembly: where the call is to be made. */
-SEGUE_HOT_POLICY uint64_t calls_look_at(struct system_call *call, uint64_t gate)
-{
-    unsigned number = (unsigned)(gate - (uint64_t)(uintptr_t)calls_gates) / GATE_SIZE;
-    call->instruction = __atomic_load_n(&calls_targets[number], __ATOMIC_RELAXED) - CALL_SIZE;
-    call->number = (uint32_t)call->number;
-    return is_plain(call) ? gate : (uint64_t)(uintptr_t)calls_traps + number * CAUGHT_SIZE;
-}
-
 void calls_pass(const struct system_call *call)
 {
     static uint64_t done;
@@ -309,38 +289,6 @@ static enum code_range_result translate_gate(const struct code_range *range, str
 
 const struct code_range calls_gate_range = {calls_gates, calls_gates_end, translate_gate};
 
-void calls_leave_gate(struct native_frame native)
-{
-    greg_t *registers = registers_of(native);
-    uint64_t offset = (uint64_t)registers[REG_RIP] - address_of(calls_gates);
-    if (offset < GATES * GATE_SIZE && offset % GATE_SIZE == 0)
-        registers[REG_RIP] = (greg_t)(calls_targets[offset / GATE_SIZE] - CALL_SIZE);
-}
-
-/* Nothing has changed but RCX. What follows is as a function that was called. */
-static enum code_range_result translate_detour(const struct code_range *range, struct segue_regs *regs,
-                                               const void **unused)
-{
-    (void)range;
-    (void)unused;
-    regs->rip = calls_targets[(regs->rip - address_of(calls_detours)) / GATE_SIZE] - CALL_SIZE;
-    return CODE_RANGE_REGISTERS;
-}
-
-static enum code_range_result translate_trap(const struct code_range *range, struct segue_regs *regs,
-                                             const void **unused)
-{
-    (void)range;
-    (void)unused;
-    uint64_t offset = regs->rip - address_of(calls_traps);
-    uint64_t target = calls_targets[offset / CAUGHT_SIZE];
-    regs->rip = offset % CAUGHT_SIZE ? target : target - CALL_SIZE;
-    return CODE_RANGE_REGISTERS;
-}
-
-const struct code_range calls_detour_range = {calls_detours, calls_look, translate_detour};
-const struct code_range calls_trap_range = {calls_traps, calls_traps_end, translate_trap};
-
 /* ---- calls with other arguments ---- */
 
 struct call_record *calls_record(const struct system_call *call)
@@ -350,6 +298,12 @@ struct call_record *calls_record(const struct system_call *call)
 }
 
 bool calls_make(const struct system_call *call, const uint64_t *arguments, const struct call_record *record)
+{
+    return calls_make_at(call, arguments, record, address_of(calls_make_call));
+}
+
+bool calls_make_at(const struct system_call *call, const uint64_t *arguments, const struct call_record *record,
+                   uint64_t instruction)
 {
     struct call_record *at = calls_record(call), written = *record;
     uint64_t stack_pointer = (uint64_t)registers_of(call->native)[REG_RSP];
@@ -363,7 +317,7 @@ bool calls_make(const struct system_call *call, const uint64_t *arguments, const
     for (int i = 0; i < CALL_ARGUMENTS; i++)
         set(call, argument_registers[i], arguments[i]);
     set(call, REG_RSP, address_of(at));
-    set(call, REG_RIP, address_of(calls_make_call));
+    set(call, REG_RIP, instruction);
     return true;
 }
 
@@ -401,6 +355,11 @@ struct call_record *calls_interrupted(struct native_frame native)
     uint64_t instruction = (uint64_t)registers[REG_RIP];
     bool is_interrupted = instruction == address_of(calls_made) && registers[REG_RAX] == -EINTR;
     return is_interrupted || instruction == address_of(calls_make_call) ? record_of(native) : NULL;
+}
+
+struct call_record *calls_about_to_make(struct native_frame native)
+{
+    return (uint64_t)registers_of(native)[REG_RIP] == address_of(calls_make_call) ? record_of(native) : NULL;
 }
 
 void calls_begin_again(struct native_frame native)

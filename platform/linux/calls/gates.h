@@ -9,8 +9,10 @@
 #define GATES 2048
 #define GATE_SIZE 16
 #define CAUGHT_SIZE 16
-/* struct system_call. */
-#define SEEN_SIZE 80
+/* struct look: what it begins with is saved registers. */
+#define LOOK_SAVED 56
+#define LOOK_EPOCH 80
+#define LOOK_SIZE 104
 #define CHILD_GATES 32
 #define CHILD_GATE_SIZE 128
 
@@ -28,8 +30,17 @@
 #if !defined(__ASSEMBLER__)
 #include "platform/calls/calls.h"
 
-/* For calls_prepare: how shapes.c reads the program's memory. */
+/* gates_x86_64.S */
+extern uint64_t calls_targets[GATES], calls_child_targets[CHILD_GATES];
+extern const char calls_gates[], calls_child_gates[], calls_make_call[], calls_traps[], calls_traps_end[];
+
+/* For calls_prepare: how shapes.c reads the program's memory, and what look_x86_64.c asks. */
 void calls_shapes_prepare(calls_peek *peek);
+void calls_look_prepare(calls_is_plain *is_plain);
+
+/* As calls_make; the thread goes on at that instruction. Until then it is at no call that it may be sent back from. */
+bool calls_make_at(const struct system_call *call, const uint64_t *arguments, const struct call_record *record,
+                   uint64_t instruction);
 
 /* The program's registers of a thread that has this record, before its call is made or after; returns what a code
  * range's function does. */

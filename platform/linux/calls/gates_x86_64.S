@@ -8,7 +8,9 @@
  *      call            a call of the library's own, as a function
  *      detours         one for each gate: jumps in place of SYSCALL lead here; on to look, with the gate's address
  *      look            saves all that a call keeps, asks C whether the call may be made as it is, and goes on to the
- *                      gate or to the trap
+ *                      gate or to the trap; to the trap also if C was asked before the last change of
+ *                      calls_looks_valid. From that comparison on, a thread that was suspended is sent back
+ *                      (look_x86_64.c)
  *      run             calls a function in place of a call; rsp is the record. All that a call keeps is kept: the
  *                      flags, and the vector registers, which are stored below
  *      traps           one for each gate: the call, which traps; in a thread whose calls are caught no longer, a gate
@@ -38,6 +40,9 @@
         OBJECT(calls_child_targets)
         .skip   CHILD_GATES * 8
         END(calls_child_targets)
+        OBJECT(calls_looks_valid)
+        .skip   8
+        END(calls_looks_valid)
         OBJECT(calls_exempt)
         .skip   16
         END(calls_exempt)
@@ -179,13 +184,12 @@ LABEL(calls_detours)
         .set    number, number + 1
         .endr
         .p2align 4
-/* rcx gate. The stack, from the red zone down: flags; where to go on; struct system_call. */
+/* rcx gate. The stack, from the red zone down: flags; struct look. */
 LABEL(calls_look)
         leaq    -RED_ZONE(%rsp), %rsp
         pushfq
         cld
-        pushq   %rcx
-        leaq    -24(%rsp), %rsp
+        leaq    -(LOOK_SIZE - LOOK_SAVED)(%rsp), %rsp
         pushq   %r9
         pushq   %r8
         pushq   %r10
@@ -201,7 +205,6 @@ LABEL(calls_look)
         call    C(calls_look_at)
         movq    %rbx, %rsp
         popq    %rbx
-        movq    %rax, SEEN_SIZE(%rsp)
         popq    %rax
         popq    %rdi
         popq    %rsi
@@ -209,11 +212,19 @@ LABEL(calls_look)
         popq    %r10
         popq    %r8
         popq    %r9
-        leaq    24(%rsp), %rsp
+        leaq    LOOK_EPOCH - LOOK_SAVED(%rsp), %rsp
+        popq    %r11
         popq    %rcx
+LABEL(calls_looked)
+        cmpq    C(calls_looks_valid)(%rip), %r11
+        jne     1f
+        movq    (%rsp), %rcx
+LABEL(calls_chosen)
+1:      leaq    8(%rsp), %rsp
         popfq
         leaq    RED_ZONE(%rsp), %rsp
         jmp     *%rcx
+LABEL(calls_chosen_end)
 
         .p2align 4
 LABEL(calls_traps)

@@ -62,10 +62,7 @@ bool calls_run(const struct system_call *call, calls_function *function)
     static uint64_t done;
     const struct call_record record = {.busy = address_of(&done), .room = {(uint64_t)(uintptr_t)function}};
     prepare();
-    if (!calls_vector_components || !calls_make(call, call->arguments, &record))
-        return false;
-    frame_set_instruction(call->native.context, address_of(calls_run_begin));
-    return true;
+    return calls_vector_components && calls_make_at(call, call->arguments, &record, address_of(calls_run_begin));
 }
 
 static enum code_range_result translate_run(const struct code_range *range, struct segue_regs *regs,

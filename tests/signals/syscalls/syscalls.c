@@ -471,6 +471,8 @@ __asm__(".text\n"
         "movq %rdi, %rax\n"
         "movq %rsi, %rdi\n"
         "movq %rdx, %rsi\n"
+        "movq %rcx, %rdx\n"
+        "movq %r8, %r10\n"
         "syscall\n"
         "ret\n"
         ".cfi_endproc\n"
@@ -481,6 +483,8 @@ __asm__(".text\n"
         "movq %rdi, %rax\n"
         "movq %rsi, %rdi\n"
         "movq %rdx, %rsi\n"
+        "movq %rcx, %rdx\n"
+        "movq %r8, %r10\n"
         "syscall\n"
         "ret\n"
         ".cfi_endproc\n"
@@ -491,6 +495,8 @@ __asm__(".text\n"
         "movq %rdi, %rax\n"
         "movq %rsi, %rdi\n"
         "movq %rdx, %rsi\n"
+        "movq %rcx, %rdx\n"
+        "movq %r8, %r10\n"
         "syscall\n"
         "ret\n"
         ".cfi_endproc\n"
@@ -509,14 +515,20 @@ static long access_often(call_site *site, const char *path)
     return failed;
 }
 
-static int run_child(bool has_handler, call_site *site, const char *path)
+/* Its SYSCALL has become a jump. */
+static bool has_detour(call_site *site)
+{
+    return !memmem((const void *)(uintptr_t)site, 32, "\x0f\x05\xc3", 3);
+}
+
+static int run_child(bool has_handler, call_site *site, const char *path, bool makes_detour)
 {
     int status = -1;
     pid_t child = fork();
     if (child == 0) {
         if (!has_handler)
             signal(SIGSEGV, SIG_DFL);
-        _exit(access_often(site, path) != 0);
+        _exit(access_often(site, path) != 0 || has_detour(site) != makes_detour);
     }
     waitpid(child, &status, 0);
     return status;
@@ -529,10 +541,11 @@ static void detours_in_children(void **state)
     (void)state;
     calls_setup(SEGUE_WINDOW_ALIAS);
     closed_write(0, "/", 2);
-    assert_int_equal(run_child(true, call_elsewhere, "/"), 0);
-    assert_int_equal(run_child(false, call_there, "/"), 0);
+    assert_int_equal(run_child(true, call_elsewhere, "/", false), 0);
+    assert_int_equal(run_child(false, call_there, "/", false), 0);
     assert_int_equal(access_often(call_here, "/"), 0);
-    assert_int_equal(run_child(false, call_here, CLOSED), 0);
+    assert_true(has_detour(call_here));
+    assert_int_equal(run_child(false, call_here, CLOSED, true), 0);
     calls_teardown();
 }
 
