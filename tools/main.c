@@ -8,25 +8,21 @@
 #include "tools/support/message.h"
 #include "tools/support/verb.h"
 
-static const struct verb *const verbs[] = {
-    &explain_verb, &doctor_verb, &demo_verb, &patch_verb, &run_verb, &watch_verb, &corpus_verb,
-};
-
-#define VERB_COUNT (sizeof verbs / sizeof *verbs)
+#define VERBS_MOST 15
 
 static const struct verb *find_verb(const char *name)
 {
-    for (size_t i = 0; i < VERB_COUNT; i++)
-        if (strcmp(verbs[i]->words->name, name) == 0)
-            return verbs[i];
+    for (size_t i = 0; i < command_verb_count; i++)
+        if (strcmp(command_verbs[i]->words->name, name) == 0)
+            return command_verbs[i];
     return NULL;
 }
 
 static void list_verbs(FILE *out)
 {
     fputs("usage: segue VERB [ARGUMENT...]\n\n", out);
-    for (size_t i = 0; i < VERB_COUNT; i++)
-        fprintf(out, "  %-10s %s\n", verbs[i]->words->name, verbs[i]->words->summary);
+    for (size_t i = 0; i < command_verb_count; i++)
+        fprintf(out, "  %-10s %s\n", command_verbs[i]->words->name, command_verbs[i]->words->summary);
     fputs("  help       says more about a verb: segue help VERB\n"
           "  --version  prints the version\n",
           out);
@@ -34,13 +30,14 @@ static void list_verbs(FILE *out)
 
 static int unknown_verb(const char *name)
 {
-    const char *names[VERB_COUNT + 1] = {[VERB_COUNT] = "help"};
+    const char *names[VERBS_MOST + 1];
     char list[256] = "";
-    for (size_t i = 0; i < VERB_COUNT; i++) {
-        names[i] = verbs[i]->words->name;
+    for (size_t i = 0; i < command_verb_count; i++) {
+        names[i] = command_verbs[i]->words->name;
         snprintf(list + strlen(list), sizeof list - strlen(list), "%s %s", i ? "," : "", names[i]);
     }
-    const char *near = suggest(name, names, VERB_COUNT + 1);
+    names[command_verb_count] = "help";
+    const char *near = suggest(name, names, command_verb_count + 1);
     if (near)
         return misuse(NULL, "there is no verb '%s'; did you mean %s? The verbs are:%s", name, near, list);
     return misuse(NULL, "there is no verb '%s'; the verbs are:%s", name, list);

@@ -2,6 +2,7 @@
 #include "hex.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,4 +62,16 @@ bool hex_read(char **arguments, size_t argument_count, struct hex *hex)
         }
     }
     return true;
+}
+
+bool number_read(const char *text, uint64_t *number)
+{
+    bool is_hex = text[0] == '0' && (text[1] == 'x' || text[1] == 'X');
+    const char *digits = is_hex ? text + 2 : text;
+    size_t length = strspn(digits, is_hex ? "0123456789abcdefABCDEF" : "0123456789");
+    if (length == 0 || digits[length])
+        return false;
+    errno = 0;
+    *number = strtoull(digits, NULL, is_hex ? 16 : 10);
+    return errno == 0;
 }

@@ -20,4 +20,7 @@ struct hex {
  * before them. False when something else stands there. */
 bool hex_read(char **arguments, size_t argument_count, struct hex *hex);
 
+/* Reads a number, decimal, or hexadecimal with 0x. */
+bool number_read(const char *text, uint64_t *number);
+
 #endif

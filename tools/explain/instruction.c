@@ -1,15 +1,13 @@
 /* instruction.c: all that can be known of one instruction before it runs. */
 #include "instruction.h"
 
-#include <Zydis/Zydis.h>
 #include <inttypes.h>
 #include <string.h>
 
-#include "decode/x86/processor.h"
 #include "decode/x86/selectors.h"
 #include "decode/x86/xsave.h"
-#include "decode/zydis/quirks.h"
 #include "operand.h"
+#include "text.h"
 
 /* What every register holds in the plan that is asked for. Not zero, and no less than the largest negative
  * displacement: else [rbp - 8] would be an access that wraps around the end of the address space, which real ones do
@@ -30,49 +28,6 @@ static const char *engine_name(enum segue_engine engine)
 {
     const char *name = (size_t)engine < sizeof engines / sizeof *engines ? engines[engine] : NULL;
     return name ? name : "?";
-}
-
-static bool decode(ZydisDecoder *decoder, const struct segue_insn *insn, ZydisDecodedInstruction *decoded,
-                   ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT])
-{
-    uint8_t copy[SEGUE_INSN_BYTES];
-    const uint8_t *bytes = insn->bytes;
-    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(decoder, bytes, insn->length, decoded, operands))) {
-        enum quirks_reading reading = quirks_read_again((enum segue_mode)insn->mode, bytes, insn->length, copy);
-        if (reading == QUIRKS_REFUSED)
-            return false;
-        if (reading == QUIRKS_WITHOUT_MPX)
-            ZydisDecoderEnableMode(decoder, ZYDIS_DECODER_MODE_MPX, ZYAN_FALSE);
-        bytes = copy;
-        if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(decoder, bytes, insn->length, decoded, operands)))
-            return false;
-    }
-    return quirks_fix(decoded, operands);
-}
-
-/* Assembly text, from the operands as Segue corrects them. */
-static void format(struct instruction *instruction)
-{
-    const struct segue_insn *insn = &instruction->plan.insn;
-    const struct code *code = instruction->code;
-    bool is_64 = insn->mode == SEGUE_MODE_64;
-    ZydisDecoder decoder;
-    ZydisFormatter formatter;
-    ZydisDecodedInstruction decoded;
-    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-    ZydisDecoderInit(&decoder, is_64 ? ZYDIS_MACHINE_MODE_LONG_64 : ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
-                     is_64 ? ZYDIS_STACK_WIDTH_64 : ZYDIS_STACK_WIDTH_32);
-    ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_AMD_BRANCHES, processor_is_amd());
-    if (!decode(&decoder, insn, &decoded, operands)) {
-        snprintf(instruction->text, sizeof instruction->text, "%s", segue_mnemonic_name(insn->mnemonic));
-        return;
-    }
-    ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
-    ZydisFormatterSetProperty(&formatter, ZYDIS_FORMATTER_PROP_HEX_UPPERCASE, ZYAN_FALSE);
-    if (!ZYAN_SUCCESS(ZydisFormatterFormatInstruction(
-            &formatter, &decoded, operands, decoded.operand_count_visible, instruction->text, sizeof instruction->text,
-            code->address_known ? code->address + instruction->offset : ZYDIS_RUNTIME_ADDRESS_NONE, NULL)))
-        snprintf(instruction->text, sizeof instruction->text, "%s", segue_mnemonic_name(insn->mnemonic));
 }
 
 /* A state in which every lane of a gather or scatter is switched on, at index -1. Made once: CPUID is slow in a virtual
@@ -118,7 +73,7 @@ enum segue_status instruction_read(const struct code *code, size_t offset, struc
     enum segue_status planned = segue_plan_in(instruction->plan_memory, sizeof instruction->plan_memory, &insn, &regs,
                                               lanes_on(), NULL, NULL, 0, &plan);
     (void)planned; /* A plan that was refused says why. */
-    format(instruction);
+    text_write(instruction);
     return SEGUE_OK;
 }
 

@@ -1,14 +1,14 @@
-/* message.c: messages go to standard error, after all that was printed before them. */
+/* message.c: messages go to standard error, after all that was printed before them (message_out.h). */
 #include "message.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "message_out.h"
 #include "quote.h"
 #include "verb.h"
 
@@ -25,19 +25,6 @@ void print_name(FILE *to, const char *name)
         fwrite(piece, 1, size, to);
     }
     fputs(QUOTE_END, to);
-}
-
-char *quoted_name(const char *name)
-{
-    char *text;
-    size_t length;
-    FILE *to = open_memstream(&text, &length);
-    if (!to)
-        abort();
-    print_name(to, name);
-    if (fclose(to) != 0)
-        abort();
-    return text;
 }
 
 /* A directive of a format: where it ends, its conversion, and the length that the conversion is given. */
@@ -66,21 +53,33 @@ static void put_text(FILE *out, const struct directive *directive, va_list *argu
     if (most < 0 && strcmp(directive->text, "%s") != 0)
         abort();
     const char *text = va_arg(*arguments, const char *);
-    char *part = !text ? strdup("(null)") : most < 0 ? strdup(text) : strndup(text, (size_t)most);
+    if (!text)
+        text = "(null)";
+    size_t length = most < 0 ? strlen(text) : strnlen(text, (size_t)most);
+    char *part = malloc(length + 1);
     if (!part)
         abort();
+    memcpy(part, text, length);
+    part[length] = 0;
     print_name(out, part);
     free(part);
 }
 
 static void put_integer(FILE *out, const struct directive *directive, va_list *arguments)
 {
-    _Static_assert(sizeof(long) == 8 && sizeof(long long) == 8 && sizeof(size_t) == 8, "all are read as one type");
+    _Static_assert(sizeof(long long) == sizeof(intmax_t), "both are read as one type");
     switch (directive->length) {
     case 'l':
+        if (strstr(directive->text, "ll"))
+            fprintf(out, directive->text, va_arg(*arguments, long long));
+        else
+            fprintf(out, directive->text, va_arg(*arguments, long));
+        break;
     case 'j':
+        fprintf(out, directive->text, va_arg(*arguments, intmax_t));
+        break;
     case 'z':
-        fprintf(out, directive->text, va_arg(*arguments, long));
+        fprintf(out, directive->text, va_arg(*arguments, size_t));
         break;
     default:
         fprintf(out, directive->text, va_arg(*arguments, int));
@@ -119,21 +118,6 @@ static void put_message(FILE *out, const char *format, va_list *arguments)
     }
 }
 
-/* By one call of the kernel, so that the messages of several threads and processes do not mix. */
-static void write_whole(const char *text, size_t length)
-{
-    fflush(stdout);
-    while (length) {
-        ssize_t done = write(STDERR_FILENO, text, length);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return;
-        text += done;
-        length -= (size_t)done;
-    }
-}
-
 static atomic_bool bar_stands;
 
 void message_bar_stands(bool stands)
@@ -144,11 +128,8 @@ void message_bar_stands(bool stands)
 /* `hint`: whether to say where help is to be found. */
 static void message(const char *verb, bool hint, const char *format, va_list *arguments)
 {
-    char *whole;
-    size_t length;
-    FILE *out = open_memstream(&whole, &length);
-    if (!out)
-        abort();
+    struct message_out whole;
+    FILE *out = message_open(&whole);
     if (atomic_exchange(&bar_stands, false))
         fputs("\r\033[K", out);
     fprintf(out, verb ? "segue %s: " : "segue: ", verb);
@@ -156,9 +137,7 @@ static void message(const char *verb, bool hint, const char *format, va_list *ar
     fputc('\n', out);
     if (hint)
         fprintf(out, "Try: segue help%s%.*s\n", verb ? " " : "", verb ? (int)strcspn(verb, " ") : 0, verb ? verb : "");
-    fclose(out);
-    write_whole(whole, length);
-    free(whole);
+    message_close(&whole);
 }
 
 void complain(const char *verb, const char *format, ...)

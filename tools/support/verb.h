@@ -1,5 +1,5 @@
 /* verb.h: what main and the verbs of the command share. A verb is one file that defines one struct verb; a line in
- * main.c's table adds it. */
+ * the table of verbs.c adds it. */
 #ifndef SEGUE_TOOLS_VERB_H
 #define SEGUE_TOOLS_VERB_H
 
@@ -22,6 +22,10 @@ struct verb {
     /* `arguments[0]` is the verb's own name. Returns an enum exit_code. */
     int (*run)(int argument_count, char **arguments);
 };
+
+/* All of them, in the order in which they are listed; at most 15. */
+extern const struct verb *const command_verbs[];
+extern const size_t command_verb_count;
 
 extern const struct verb explain_verb, doctor_verb, demo_verb, corpus_verb, patch_verb, run_verb, watch_verb;
 

@@ -1,7 +1,7 @@
 #!/bin/bash
-# libraries.sh FOLDER COMPILER [AR]: builds Zydis and cmocka from Debian's sources, with a compiler for another system,
-# into FOLDER/include and FOLDER/lib. Does nothing where they are there. Debian's source package of Zydis does not hold
-# Zycore; the decoder needs its headers alone, and they are those of libzycore-dev.
+# libraries.sh FOLDER COMPILER [AR]: builds Zydis and cmocka, and for Windows jansson, from Debian's sources, with a
+# compiler for another system, into FOLDER/include and FOLDER/lib. Does nothing where they are there. Debian's source
+# package of Zydis does not hold Zycore; the decoder needs its headers alone, and they are those of libzycore-dev.
 set -euo pipefail
 folder=$1
 compiler=$2
@@ -63,6 +63,29 @@ cat >../objects/config.h <<'END'
 END
 "$compiler" -O2 -g -w -DHAVE_CONFIG_H -I../objects -I../include -c cmocka/src/cmocka.c -o ../objects/cmocka.obj
 "$ar" rcs ../lib/libcmocka.a ../objects/cmocka.obj
+case $compiler in
+*mingw32*)
+    apt-get source -qq --download-only -o APT::Sandbox::User=root jansson >/dev/null ||
+        die "apt-get source knows no jansson; tools/deps.sh mingw adds Debian's sources"
+    dpkg-source --no-check -x jansson_*.dsc jansson >/dev/null
+    cp jansson/src/jansson.h ../include/
+    # What jansson's CMakeLists.txt would find.
+    cat >../include/jansson_config.h <<'END'
+#define JSON_INLINE inline
+#define JSON_INTEGER_IS_LONG_LONG 1
+#define JSON_HAVE_LOCALECONV 1
+#define JSON_HAVE_ATOMIC_BUILTINS 1
+#define JSON_HAVE_SYNC_BUILTINS 1
+#define JSON_PARSER_MAX_DEPTH 2048
+END
+    echo '#define HAVE_STDINT_H 1' >../objects/jansson_private_config.h
+    for file in dump error hashtable hashtable_seed load memory pack_unpack strbuffer strconv utf value; do
+        "$compiler" -O2 -g -w -DHAVE_CONFIG_H -include stdint.h -I../objects -I../include -c "jansson/src/$file.c" \
+            -o "../objects/jansson-$file.obj"
+    done
+    "$ar" rcs ../lib/libjansson.a ../objects/jansson-*.obj
+    ;;
+esac
 cd ..
 rm -rf sources objects
 sha256sum <"$here/$(basename "$0")" >.built

@@ -4,7 +4,7 @@
 
 #include <libelf.h>
 
-#include "instruction.h"
+#include "tools/explain/instruction.h"
 
 /* An open file; of an archive, one member at a time. Every function that fails has said why, in the name of `verb`. */
 struct elf_code {
