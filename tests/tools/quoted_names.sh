@@ -65,6 +65,8 @@ check "corpus check, as JSON" "${quoted%\'}.hex'" \
 
 cp /bin/sleep $'s\e[7m\xff'
 ./$'s\e[7m\xff' 60 &
+# Until it is that program.
+while [ "/proc/$!/exe" -ef "/proc/$$/exe" ]; do sleep 0.01; done
 "$segue" doctor --pid $! > out
 check "doctor, a process" "\$'s\\x1b[7m\\xff'" "$(awk '/^process/ { print $3 }' out)"
 kill $!

@@ -14,7 +14,9 @@ case $(objdump -f "$1" 2>/dev/null | awk '/file format/ { print $NF; exit }') in
 elf32-i386) emulation=elf_i386 ;;
 *) emulation=elf_x86_64 ;;
 esac
-ld -m "$emulation" -r -o "$object" --whole-archive "$1"
+# Functions of one name in several files stay sections of their own: a program's linker can leave each out, and what a
+# function reaches can be followed (tests/signals/handler/handler_rules.c).
+ld -m "$emulation" -r --unique='.text.*' --unique='.data.*' -o "$object" --whole-archive "$1"
 objcopy --localize-hidden "$object"
 rm -f "$2"
 ar rcs "$2" "$object"
