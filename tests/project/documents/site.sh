@@ -26,6 +26,7 @@ for page in "$source"/docs/*.md; do
     [ "$name" = guide ] || check "has docs/$name.md" yes "$([ -f "$work/site/docs/$name.html" ] && echo yes)"
 done
 for name in $(sed -n 's/^## //p' "$source/docs/examples.md"); do
+    name=${name##*/}
     check "has the program $name" yes "$([ -f "$work/site/tutorials/$name.html" ] && echo yes)"
 done
 for header in "$source"/include/segue/*.h; do

@@ -98,6 +98,8 @@ def write_tutorials(work, source):
         if not programs:
             continue
         compiler, program = programs[0]
+        # Of a folder below examples/ by its own name, too.
+        name = program.stem
         names.append(name)
         (work / "tutorials" / (name + ".md")).write_text(
             "# %s\n%s\n## The program\n\n    %s %s $(pkg-config --cflags --libs segue) -lpthread -o %s\n\n"
