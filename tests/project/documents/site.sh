@@ -37,6 +37,12 @@ for header in "$source"/include/segue/*.h; do
 done
 check "has diagrams" yes "$([ "$(find "$work/site/_images" -name '*.svg' | wc -l)" -ge 5 ] && echo yes)"
 check "has a chart of times" yes "$(grep -q '<rect .*fill="#3465c9"' "$work/site/index.html" && echo yes)"
+for colour in 3465c9 9aa3b2; do
+    check "the benchmarks have bars of #$colour" yes \
+        "$(grep -q "<rect .*fill=\"#$colour\"" "$work/site/docs/bench.html" && echo yes)"
+done
+check "one axis of theirs is logarithmic" yes \
+    "$(grep -q '>logarithmic</text>' "$work/site/docs/bench.html" && echo yes)"
 check "is searched" yes "$(grep -q segue_region_add "$work/site/searchindex.js" && echo yes)"
 
 check_end

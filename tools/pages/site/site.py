@@ -2,6 +2,7 @@
 """site.py SOURCE VERSION FOLDER: the documents, the programs of examples/ and the reference of the headers as a site with
 search, by Sphinx. Pages, programs and headers are those of the tree: none is listed here but the order of the first."""
 import html
+import math
 import os
 import re
 import shutil
@@ -19,6 +20,9 @@ FIRST = ["guide", "install", "examples", "watch", "hot", "sigchain", "python", "
          "debugging"]
 MAKE = ["design", "testing", "fuzzing", "platforms", "facts", "CONTRIBUTING"]
 
+
+# The colours of bars.
+OWN, OTHERS = "#3465c9", "#9aa3b2"
 
 # The tree.
 SOURCE = []
@@ -110,28 +114,65 @@ def write_tutorials(work, source):
         "```{toctree}\n:maxdepth: 1\n\n%s\n```\n" % "\n".join(names))
 
 
+def in_words(nanoseconds):
+    """A time with a unit by its size."""
+    for unit, name in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
+        if nanoseconds >= unit:
+            return "%.3g %s" % (nanoseconds / unit, name)
+    return "%.3g ns" % nanoseconds
+
+
 def chart(rows):
-    """Bars with the value at the bar: Segue's in one colour, the others in another."""
-    width, left, line = 640, 8, 46
-    most = max(value for _, value, _ in rows)
-    out = ['<svg viewBox="0 0 %d %d" role="img" font-family="sans-serif" font-size="13">' % (width, line * len(rows) + 8)]
+    """Bars with the value, in nanoseconds, at the bar: Segue's in one colour, the others in another. Where they reach over
+    more than a factor of thirty the axis is logarithmic, with a line for each power of ten."""
+    width, left, line = 440, 8, 46
+    most, least = max(value for _, value, _ in rows), min(value for _, value, _ in rows)
+    height = line * len(rows) + 8
+    start = 10 ** math.floor(math.log10(least / 2)) if most > 30 * least else None
+    room = width - 90
+
+    def length(value):
+        return math.log10(value / start) / math.log10(most / start) * room if start else value / most * room
+    out = ['<svg viewBox="0 0 %d %d" role="img" font-family="sans-serif" font-size="13">' % (
+        width, height + (46 if start else 24))]
+    power = start
+    while power and power <= most:
+        x = left + length(power)
+        out.append('<line x1="%.1f" x2="%.1f" y1="0" y2="%d" stroke="currentColor" stroke-opacity="0.15"/>' % (x, x, height))
+        out.append('<text x="%.1f" y="%d" fill="currentColor" font-size="11" text-anchor="%s">%s</text>' % (
+            x, height + 12, "start" if power == start else "middle", in_words(power)))
+        power *= 10
     for i, (label, value, own) in enumerate(rows):
-        length = max(2, value / most * (width - 110))
         y = i * line
         out.append('<text x="%d" y="%d" fill="currentColor">%s</text>' % (left, y + 16, html.escape(label)))
         out.append('<rect x="%d" y="%d" width="%.1f" height="16" fill="%s"/>' % (
-            left, y + 22, length, "#3465c9" if own else "#9aa3b2"))
-        out.append('<text x="%.1f" y="%d" fill="currentColor">%g µs</text>' % (left + length + 6, y + 35, value))
-    return "\n".join(out + ["</svg>"])
+            left, y + 22, max(2, length(value)), OWN if own else OTHERS))
+        out.append('<text x="%.1f" y="%d" fill="currentColor">%s</text>' % (
+            left + length(value) + 6, y + 35, in_words(value)))
+    y = height + (24 if start else 2)
+    for x, colour, text in ((left, OWN, "Segue"), (left + 90, OTHERS, "others")):
+        out.append('<rect x="%d" y="%d" width="12" height="12" fill="%s"/>' % (x, y, colour))
+        out.append('<text x="%d" y="%d" fill="currentColor">%s</text>' % (x + 18, y + 11, text))
+    if start:
+        out.append('<text x="%d" y="%d" fill="currentColor" font-size="11">logarithmic</text>' % (left + 180, y + 11))
+    return '<div class="chart">\n%s\n</div>\n' % "\n".join(out + ["</svg>"])
+
+
+def with_charts(text):
+    """A chart behind each table of times: what, by whom, nanoseconds."""
+    def draw(found):
+        rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in found.group(1).splitlines()]
+        return "%s\n%s" % (found.group(0), chart([(what.replace("`", ""), float(time.replace(",", "")), by == "Segue")
+                                                 for what, by, time in rows]))
+    return re.sub(r"^\|[^|\n]*\| by \| nanoseconds \|\n\|[-| ]*\|\n((?:\|.*\|\n)+)", draw, text, flags=re.M)
 
 
 def write_index(work, source, readme):
     """The README, with a chart behind its table of times."""
-    rows = [(label.strip(), float(value)) for label, value in
+    rows = [(label.strip(), 1000 * float(value)) for label, value in
             re.findall(r"^\| ([^|]+) \| ([0-9.]+) \|$", readme, re.M)]
     rows = [(re.sub(r"`", "", label), value, "stepped" in label or "same without" in label) for label, value in rows]
-    picture = '<div class="chart">\n%s\n</div>\n' % chart(rows)
-    readme = re.sub(r"(\n\| an empty signal handler \|.*?\n)\n", lambda found: found.group(1) + "\n" + picture + "\n",
+    readme = re.sub(r"(\n\| an empty signal handler \|.*?\n)\n", lambda found: found.group(1) + "\n" + chart(rows) + "\n",
                     readme, count=1, flags=re.S)
     pages = sorted(path.stem for path in (work / "docs").glob("*.md"))
     first = [name for name in FIRST if name in pages]
@@ -158,7 +199,7 @@ def main(source, version, folder):
         pages = {"docs/" + path.name for path in (source / "docs").glob("*.md")}
         pages |= {"CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"}
         for page in pages:
-            (work / page).write_text(relink((source / page).read_text(), page, pages))
+            (work / page).write_text(with_charts(relink((source / page).read_text(), page, pages)))
         for name in ("how.md", "not.md"):
             shutil.copy(HERE / name, work)
         shutil.copytree(HERE / "diagrams", work / "diagrams")
