@@ -1,8 +1,6 @@
 /* batch.c: a batch of test cases, run natively and stepped, and compared (see batch.h). */
 #include "batch.h"
 
-#include <Zydis/Zydis.h>
-#include <ctype.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,6 +11,8 @@
 
 #include "outcome.h"
 #include "rows.h"
+#include "tests/differential/states/batch/injection.h"
+#include "tests/differential/states/batch/report.h"
 #include "tests/support/sweep/coverage.h"
 
 #define IMAGES 16
@@ -47,27 +47,6 @@ static struct {
     /* Something differs that an interrupt may have changed. */
     bool is_doubtful;
 } batch;
-
-static const char *const injection_names[INJECTIONS] = {
-    [INJECT_NOTHING] = "nothing",
-    [INJECT_REGISTER_UPPER_HALF] = "upper-half",
-    [INJECT_REGISTER_HIGH_BYTE] = "high-byte",
-    [INJECT_FLAG] = "flag",
-    [INJECT_MEMORY_NEAR] = "memory-near",
-    [INJECT_MEMORY_FAR] = "memory-far",
-    [INJECT_X87] = "x87",
-    [INJECT_XMM] = "xmm",
-    [INJECT_LAST_XSAVE_BYTE] = "last-xsave-byte",
-    [INJECT_GS_BASE] = "gs-base",
-    [INJECT_NO_FAULT] = "no-fault",
-    [INJECT_SIGNAL_ADDRESS] = "signal-address",
-    [INJECT_PLAN] = "plan",
-};
-
-const char *injection_name(enum injection injection)
-{
-    return injection_names[injection];
-}
 
 static void *allocate(size_t size)
 {
@@ -278,113 +257,9 @@ static void run_natively(const struct areas *areas)
 /* The case that an injection of this kind can show in: the first that is stepped, or that faults on a page. */
 static bool can_inject(enum injection injection, const struct areas *areas, size_t i)
 {
-    const struct segue_access *access = &batch.cases[i].accesses[0];
     if (injection == INJECT_SIGNAL_ADDRESS)
         return batch.expected[i] == FAULTS;
-    /* An access across an edge would fault on the other page; a region without a policy sees no plan. */
-    return batch.expected[i] == STEPPED && access->address % AREA_PAGE < AREA_PAGE - 8 &&
-           isupper(areas_page(areas, access->address));
-}
-
-static void inject_before(enum injection injection, size_t i)
-{
-    struct segue_access *access = &batch.cases[i].accesses[0];
-    if (injection == INJECT_NO_FAULT)
-        mprotect((void *)(uintptr_t)(access->address / AREA_PAGE * AREA_PAGE), AREA_PAGE, PROT_READ | PROT_WRITE);
-    if (injection == INJECT_PLAN)
-        access->size *= 2;
-}
-
-static void flip_memory(const struct areas *areas, uint64_t address)
-{
-    uint8_t byte;
-    areas_peek(areas, address, &byte, 1);
-    byte ^= 1;
-    areas_poke(areas, address, &byte, 1);
-}
-
-static void inject_after(enum injection injection, const struct areas *areas, size_t i, struct outcome *outcome)
-{
-    size_t count;
-    const struct oracle_component *last = oracle_components(&count);
-    uint8_t *image = outcome->output.image;
-    last += count - 1;
-    switch (injection) {
-    case INJECT_REGISTER_UPPER_HALF:
-        outcome->output.registers.general[SEGUE_R13] ^= (uint64_t)1 << 32;
-        break;
-    case INJECT_REGISTER_HIGH_BYTE:
-        outcome->output.registers.general[SEGUE_RBX] ^= 0x100;
-        break;
-    case INJECT_FLAG:
-        outcome->output.registers.rflags ^= 0x800;
-        break;
-    case INJECT_MEMORY_NEAR:
-        outcome->window[OUTCOME_WINDOW_BEFORE + 8] ^= 0x80;
-        break;
-    case INJECT_MEMORY_FAR:
-        flip_memory(areas, areas->area[0].base + (batch.cases[i].accesses[0].address + 1024) % AREA_PAGE);
-        break;
-    case INJECT_X87:
-        image[0] ^= 1;
-        break;
-    case INJECT_XMM:
-        image[415] ^= 1;
-        break;
-    case INJECT_LAST_XSAVE_BYTE:
-        image[last->offset + last->size - 1] ^= 1;
-        break;
-    case INJECT_GS_BASE:
-        outcome->output.gs_base++;
-        break;
-    case INJECT_SIGNAL_ADDRESS:
-        outcome->output.signal.address++;
-        break;
-    default:
-        break;
-    }
-}
-
-/* The case's bytes in hexadecimal digits. */
-static void spell(const struct test_case *test, char *text)
-{
-    for (size_t i = 0; i < test->length; i++)
-        sprintf(text + 3 * i, "%02x ", test->bytes[i]);
-}
-
-static void disassemble(const struct test_case *test, uint64_t address, char *text, size_t size)
-{
-    ZydisDecoder decoder;
-    ZydisFormatter formatter;
-    ZydisDecodedInstruction instruction;
-    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
-    ZydisDecoderInit(&decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-    ZydisFormatterInit(&formatter, ZYDIS_FORMATTER_STYLE_INTEL);
-    if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, test->bytes, test->length, &instruction, operands)) ||
-        !ZYAN_SUCCESS(ZydisFormatterFormatInstruction(&formatter, &instruction, operands,
-                                                      instruction.operand_count_visible, text, size, address, NULL)))
-        snprintf(text, size, "(Zydis does not decode it)");
-}
-
-/* One place reports all that is needed to repeat a difference. */
-static void report(const struct batch_options *options, enum area_set set, uint64_t number, size_t i, const char *what,
-                   const char *details)
-{
-    const struct test_case *test = &batch.cases[i];
-    char text[16384], bytes[64] = "", insn[128], form[64];
-    char before[16 * 17 + 1] = "";
-    spell(test, bytes);
-    disassemble(test, oracle_slot_address(i, test->length), insn, sizeof insn);
-    generate_describe(test, form, sizeof form);
-    for (size_t k = 0; k < 16; k++)
-        sprintf(before + 17 * k, "%016llx ", (unsigned long long)test->registers.general[k]);
-    snprintf(text, sizeof text,
-             "DIFFERENCE: %s\n  case %llu (batch %llu, number %zu), %s window; repeat it with: %s --batch %llu\n"
-             "  %s: %s\n  %s; gs base %016llx; rax rbx rcx rdx rsi rdi rbp rsp r8..r15 before:\n  %s\n%s",
-             what, (unsigned long long)(number * BATCH_CASES + i), (unsigned long long)number, i, area_set_name(set),
-             options->command, (unsigned long long)number, bytes, insn, form, (unsigned long long)test->gs_base, before,
-             details);
-    options->report(text);
+    return batch.expected[i] == STEPPED && injection_shows(areas, &batch.cases[i]);
 }
 
 /* How the handler's counters moved since they were last asked. */
@@ -486,12 +361,12 @@ static void run_stepped(const struct batch_options *options, enum area_set set, 
         bool inject = injection != INJECT_NOTHING && can_inject(injection, areas, i);
         *options->case_at_hand = number * BATCH_CASES + i;
         if (inject)
-            inject_before(injection, i);
+            inject_before(injection, &batch.cases[i]);
         area_watch = (struct area_watch){batch.cases[i].accesses, batch.cases[i].access_count, 0, false};
         run_case(areas, i, &batch.stepped);
         areas_protect_exposed();
         if (inject) {
-            inject_after(injection, areas, i, &batch.stepped);
+            inject_after(injection, areas, &batch.cases[i], &batch.stepped);
             areas_protect(areas, protection);
             injection = INJECT_NOTHING;
         }
@@ -505,7 +380,7 @@ static void run_stepped(const struct batch_options *options, enum area_set set, 
         }
         totals->differences++;
         outcome_describe(&batch.native[i], &batch.stepped, details, sizeof details);
-        report(options, set, number, i, wrong, details);
+        batch_report(options, set, number, i, &batch.cases[i], wrong, details);
         /* What follows is to differ only by itself. */
         areas_poke(areas, batch.cases[i].accesses[0].address - OUTCOME_WINDOW_BEFORE, batch.native[i].window,
                    batch.cases[i].access_count ? OUTCOME_WINDOW : 0);
@@ -561,8 +436,8 @@ static bool run_both(const struct batch_options *options, enum area_set set, uin
     if (address) {
         totals->differences++;
         snprintf(details, sizeof details, "  the first byte that differs is at %#llx\n", (unsigned long long)address);
-        report(options, set, number, BATCH_CASES - 1, "after the batch, of which this is the last case, memory differs",
-               details);
+        batch_report(options, set, number, BATCH_CASES - 1, &batch.cases[BATCH_CASES - 1],
+                     "after the batch, of which this is the last case, memory differs", details);
     }
     return false;
 }
