@@ -22,13 +22,28 @@
 #define SKIPPED 77
 
 static const char *const doctor_keys[] = {
-    "kernel",         "processor",     "zydis",
-    "fsgsbase",       "xsave",         "avx",
-    "avx2",           "avx512",        "amx",
-    "at_minsigstksz", "memfd_create",  "executable_memory",
-    "membarrier",     "proc_self_mem", "syscall_user_dispatch",
-    "userfaultfd",    "pkeys",         "madv_wipeonfork",
-    "shadow_stack",   "max_map_count", "mmap_min_addr",
+    "kernel",
+    "evidence",
+    "processor",
+    "zydis",
+    "fsgsbase",
+    "xsave",
+    "avx",
+    "avx2",
+    "avx512",
+    "amx",
+    "at_minsigstksz",
+    "memfd_create",
+    "executable_memory",
+    "membarrier",
+    "proc_self_mem",
+    "syscall_user_dispatch",
+    "userfaultfd",
+    "pkeys",
+    "madv_wipeonfork",
+    "shadow_stack",
+    "max_map_count",
+    "mmap_min_addr",
 };
 
 static void doctor_json_has_every_key(void **state)

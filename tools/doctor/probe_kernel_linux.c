@@ -86,6 +86,12 @@ static void look_at_kernel(struct finding *finding)
     finding_detail(finding, "%s %s %s", name.sysname, name.release, name.machine);
 }
 
+static void look_at_evidence(struct finding *finding)
+{
+    finding->answer = ANSWER_FACT;
+    finding_detail(finding, "the tests run on Linux itself");
+}
+
 static void look_at_zydis(struct finding *finding)
 {
     ZyanU64 version = ZydisGetVersion();
@@ -342,6 +348,9 @@ static void look_at_lowest_address(struct finding *finding)
 
 static const struct probe list[] = {
     {"kernel", look_at_kernel, "what follows was tried on it, not concluded from its number", NULL},
+    {"evidence", look_at_evidence,
+     "also run: Windows programs under Wine; macOS and FreeBSD only under loaders of the tests (docs/platforms.md)",
+     NULL},
     {"zydis", look_at_zydis, "decodes; the known defects of 4.0.0 are corrected", NULL},
     {"memfd_create", look_at_memfd, "memory with two views where the system accounts shared memory in advance",
      "nothing is lost unless vm.overcommit_memory is 2"},
