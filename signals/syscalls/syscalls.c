@@ -27,6 +27,7 @@
 #include "signals/chain/previous.h"
 #include "signals/fault/question.h"
 #include "signals/regions/region.h"
+#include "signals/syscalls/change/change.h"
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"
 #include "space.h"
@@ -38,35 +39,6 @@ static bool are_caught;
 static bool has_ended;
 /* The signals that the program does not block, but SIGSYS. */
 static uint64_t kept;
-
-/* ---- calls that change what is mapped ---- */
-
-static const struct memory_changer *changer;
-
-void syscalls_follow_changes(const struct memory_changer *by)
-{
-    __atomic_store_n(&changer, by, __ATOMIC_RELEASE);
-}
-
-/* Whether the call is the changer's. With a region. */
-static SEGUE_HOT_POLICY bool is_change(const struct system_call *call)
-{
-    const struct memory_changer *by = __atomic_load_n(&changer, __ATOMIC_ACQUIRE);
-    struct memory_change change;
-    if (!by || !calls_changes_memory(call, &change))
-        return false;
-    return ((change.start < change.end && space_has_region(change.start, change.end - change.start)) ||
-            (change.second_start < change.second_end &&
-             space_has_region(change.second_start, change.second_end - change.second_start))) &&
-           !by->is_own();
-}
-
-/* The function needs a stack. */
-static void run_change(const struct system_call *call)
-{
-    if (guard_probe_write((void *)(uintptr_t)calls_run_stack(call)) != 0 || !calls_run(call, changer->make))
-        calls_return(call, CALLS_NO_MEMORY);
-}
 
 /* ---- calls that do not trap ---- */
 
@@ -84,7 +56,7 @@ static SEGUE_HOT_POLICY bool is_plain(const struct system_call *call)
         return false;
     if (region_count() == 0)
         return true;
-    if (is_change(call))
+    if (change_is_wanted(call))
         return false;
     if (calls_has_row(call))
         return !calls_visit(call, peek_plainly, space_has_region);
@@ -231,8 +203,8 @@ static bool take(struct system_call *call, size_t room)
             pass(call, room);
         return true;
     }
-    if (is_change(call)) {
-        run_change(call);
+    if (change_is_wanted(call)) {
+        change_run(call);
         return true;
     }
     bool is_known = calls_is_known(call, NULL);

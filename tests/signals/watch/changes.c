@@ -464,6 +464,47 @@ static int threads_go_on(void)
     return 0;
 }
 
+/* At each depth, down to a stack's end below which another one begins, unmaps a page. How many pages are gone. */
+static unsigned unmap_at_each_depth(const char *end, unsigned depth, unsigned *refused)
+{
+    volatile char room[2048];
+    unsigned gone = 0;
+    room[0] = 1;
+    if ((const char *)__builtin_frame_address(0) - end > 3 * (long)sizeof room)
+        gone = unmap_at_each_depth(end, depth + 1, refused);
+    if (munmap(busy + depth * PAGE, PAGE) == 0)
+        return gone + (unsigned)room[0];
+    *refused += errno == ENOMEM;
+    return gone;
+}
+
+static void *descend(void *end)
+{
+    unsigned refused = 0;
+    if (segue_thread_attach() != SEGUE_OK)
+        return end;
+    unsigned gone = unmap_at_each_depth(end, 0, &refused);
+    segue_thread_detach();
+    return gone > 1 && refused > 1 ? NULL : end;
+}
+
+static int a_stack_may_end(void)
+{
+    enum { STACK = 1 << 16 };
+    void *wrong;
+    pthread_t thread;
+    pthread_attr_t attributes;
+    prepare();
+    busy = map(STACK / 2048);
+    char *end = map(2 * STACK / PAGE) + STACK;
+    uint64_t id = begin(busy, STACK / 2048 * PAGE, SEGUE_WATCH_WRITE);
+    NEED(mprotect(end - PAGE, PAGE, PROT_NONE) == 0 && pthread_attr_init(&attributes) == 0);
+    NEED(pthread_attr_setstack(&attributes, end, STACK) == 0);
+    NEED(pthread_create(&thread, &attributes, descend, end) == 0 && pthread_join(thread, &wrong) == 0 && !wrong);
+    NEED(segue_watch_remove(id) == SEGUE_OK);
+    return 0;
+}
+
 static int children_change_their_own(void)
 {
     prepare();
@@ -498,6 +539,7 @@ static int children_change_their_own(void)
     X(contents_are_dropped)                                                                                            \
     X(mappings_are_as_before)                                                                                          \
     X(threads_go_on)                                                                                                   \
+    X(a_stack_may_end)                                                                                                 \
     X(children_change_their_own)
 
 CASES_MAIN(EACH_CASE)

@@ -1,0 +1,44 @@
+/* change.c: see change.h. */
+#include "change.h"
+
+#include <segue/region.h>
+
+#include "decode/x86/page.h"
+#include "emulate/windows/guard.h"
+#include "signals/syscalls/space.h"
+#include "signals/syscalls/syscalls.h"
+
+static const struct memory_changer *changer;
+
+void syscalls_follow_changes(const struct memory_changer *by)
+{
+    __atomic_store_n(&changer, by, __ATOMIC_RELEASE);
+}
+
+SEGUE_HOT_POLICY bool change_is_wanted(const struct system_call *call)
+{
+    const struct memory_changer *by = __atomic_load_n(&changer, __ATOMIC_ACQUIRE);
+    struct memory_change change;
+    if (!by || !calls_changes_memory(call, &change))
+        return false;
+    return ((change.start < change.end && space_has_region(change.start, change.end - change.start)) ||
+            (change.second_start < change.second_end &&
+             space_has_region(change.second_start, change.second_end - change.second_start))) &&
+           !by->is_own();
+}
+
+/* Each page of it is looked at: behind a thread's stack and its guard page there may be another stack. */
+static bool has_stack(const struct system_call *call)
+{
+    const uint64_t lowest = calls_run_stack(call);
+    for (uint64_t at = (uint64_t)(uintptr_t)calls_record(call); at - lowest > PAGE; at -= PAGE)
+        if (guard_probe_write((void *)(uintptr_t)at) != 0)
+            return false;
+    return guard_probe_write((void *)(uintptr_t)lowest) == 0;
+}
+
+void change_run(const struct system_call *call)
+{
+    if (!has_stack(call) || !calls_run(call, changer->make))
+        calls_return(call, CALLS_NO_MEMORY);
+}
