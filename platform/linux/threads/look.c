@@ -145,37 +145,43 @@ bool look_processor_time(int number, uint64_t *nanoseconds)
     return true;
 }
 
+/* Not by opendir, which allocates: the allocator's memory may be watched, and what accesses it waits for the caller. */
 bool look_at_threads(bool (*visit)(int number, void *context), void *context)
 {
-    DIR *directory = opendir(DIRECTORY);
-    if (!directory)
-        return false;
+    _Alignas(8) char entries[2048];
     bool goes_on = true;
-    for (struct dirent *entry; goes_on && (entry = readdir(directory)) != NULL;) {
-        int number = number_in(entry->d_name);
-        goes_on = !number || visit(number, context);
-    }
-    closedir(directory);
+    long file = system_call4(SYS_openat, AT_FDCWD, (long)DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0), size = 0;
+    if (file < 0)
+        return false;
+    while (goes_on && (size = system_call3(SYS_getdents64, file, (long)entries, sizeof entries)) > 0)
+        for (long at = 0; goes_on && at < size;) {
+            const struct dirent64 *entry = (const struct dirent64 *)(const void *)(entries + at);
+            const int number = number_in(entry->d_name);
+            goes_on = !number || visit(number, context);
+            at += entry->d_reclen;
+        }
+    system_call3(SYS_close, file, 0, 0);
+    return size >= 0;
+}
+
+struct listed {
+    int *numbers;
+    unsigned count, most;
+};
+
+static bool list(int number, void *context)
+{
+    struct listed *listed = context;
+    if (listed->count++ < listed->most)
+        listed->numbers[listed->count - 1] = number;
     return true;
 }
 
 unsigned look_list_threads(int *numbers, unsigned most)
 {
-    _Alignas(8) char entries[2048];
-    unsigned count = 0;
-    long file = system_call4(SYS_openat, AT_FDCWD, (long)DIRECTORY, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0), size;
-    if (file < 0)
-        return 0;
-    while ((size = system_call3(SYS_getdents64, file, (long)entries, sizeof entries)) > 0)
-        for (long at = 0; at < size;) {
-            const struct dirent64 *entry = (const struct dirent64 *)(const void *)(entries + at);
-            int number = number_in(entry->d_name);
-            if (number && count++ < most)
-                numbers[count - 1] = number;
-            at += entry->d_reclen;
-        }
-    system_call3(SYS_close, file, 0, 0);
-    return count;
+    struct listed listed = {numbers, 0, most};
+    look_at_threads(list, &listed);
+    return listed.count;
 }
 
 bool platform_thread_blocks(int number, int signal)

@@ -442,6 +442,32 @@ static int watch_begins_under_calls_that_wait(void)
     return 0;
 }
 
+/* glibc's, behind this program's own. */
+void *__libc_malloc(size_t size);
+static volatile unsigned large_blocks;
+
+void *malloc(size_t size)
+{
+    large_blocks += size > PAGE;
+    return __libc_malloc(size);
+}
+
+/* The allocator's own data may be on the page, and what accesses it waits until the change is done. A small block may
+ * be made before that begins. */
+static int watch_is_added_without_an_allocator(void)
+{
+    prepare();
+    uint64_t first = begin(&shared.left, sizeof shared.left, SEGUE_WATCH_WRITE);
+    for (unsigned i = 0; i < ROUNDS; i++)
+        shared.buffer[i % sizeof shared.buffer]++;
+    const unsigned before = large_blocks;
+    uint64_t second = begin(&shared.counter, sizeof shared.counter, SEGUE_WATCH_WRITE);
+    assert_int_equal(segue_watch_remove(second), SEGUE_OK);
+    assert_int_equal(segue_watch_remove(first), SEGUE_OK);
+    assert_int_equal(large_blocks, before);
+    return 0;
+}
+
 static int watch_refuses_by_name(void)
 {
     prepare();
@@ -485,5 +511,6 @@ static int watch_refuses_by_name(void)
     X(watch_takes_many_ranges)                                                                                         \
     X(watch_goes_on_in_a_child)                                                                                        \
     X(watch_is_read_in_a_child)                                                                                        \
-    X(watch_reports_system_calls) X(watch_begins_under_calls_that_wait) X(watch_refuses_by_name)
+    X(watch_reports_system_calls)                                                                                      \
+    X(watch_begins_under_calls_that_wait) X(watch_is_added_without_an_allocator) X(watch_refuses_by_name)
 CASES_MAIN(EACH_CASE)
