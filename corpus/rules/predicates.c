@@ -24,6 +24,33 @@ static bool is_prefix(uint8_t byte)
     return (byte & 0xf0) == 0x40 || memchr(prefixes, byte, sizeof prefixes);
 }
 
+/* The operand in memory, if it has a SIB byte and no base. */
+static const ZydisDecodedOperand *without_base(const struct corpus_case *row, const struct corpus_shape *shape)
+{
+    const ZydisDecodedInstruction *instruction = &row->zydis.instruction;
+    if (!is_accepted(row) || shape->mod != 0 || shape->rm != 4 || instruction->raw.sib.base != 5)
+        return NULL;
+    for (size_t i = 0; i < instruction->operand_count_visible; i++) {
+        const ZydisDecodedOperand *operand = &row->zydis.operands[i];
+        if (operand->type == ZYDIS_OPERAND_TYPE_MEMORY && operand->mem.base == ZYDIS_REGISTER_NONE)
+            return operand;
+    }
+    return NULL;
+}
+
+/* An index that looks like a base where a scale of 1 is not written. */
+static bool has_unscaled_index(const struct corpus_case *row, const struct corpus_shape *shape)
+{
+    const ZydisDecodedOperand *operand = without_base(row, shape);
+    return operand && operand->mem.index != ZYDIS_REGISTER_NONE && operand->mem.scale == 1;
+}
+
+static bool has_negative_absolute(const struct corpus_case *row, const struct corpus_shape *shape)
+{
+    const ZydisDecodedOperand *operand = without_base(row, shape);
+    return operand && operand->mem.index == ZYDIS_REGISTER_NONE && operand->mem.disp.value < 0;
+}
+
 /* zyantific/zydis issue 592: Zydis reports R13D as the base, and the operand has no base. */
 static bool has_address32_base5(const struct corpus_case *row, const struct corpus_shape *shape)
 {
@@ -256,6 +283,8 @@ static bool is_capstone_by_another_prefix(const struct corpus_case *row, const s
 
 const struct corpus_predicate corpus_predicates[] = {
     {"address32-base5", has_address32_base5},
+    {"unscaled-index", has_unscaled_index},
+    {"negative-absolute", has_negative_absolute},
     {"mask-register", has_mask_register},
     {"row-too-short", is_row_too_short},
     {"row-too-long", is_row_too_long},

@@ -310,6 +310,16 @@ END
   refuses 2 "nothing is known of a decoder 'nosuch'" check --decoder 'od:nosuch=true' "$work/rows.hex"
   refuses 2 "NAME:LIKE=COMMAND" check --decoder 'od' "$work/rows.hex"
 
+  # Capstone's text leaves a scale of 1 out. Another register is an error all the same where there is a base.
+  local lea='read -r hex; echo ok 8 lea rdx, "[rbp - 1]"'
+  printf '488d142dffffffff\n' > "$work/lea.hex"
+  check --jobs 1 --decoder "cs:capstone=$lea" "$work/lea.hex" > "$work/text" ||
+    fail "Capstone's text does not pass: $(cat "$work/text")"
+  printf '488d942bffffffff\n' > "$work/lea.hex"
+  if check --jobs 1 --decoder "cs:capstone=$lea" "$work/lea.hex" > "$work/text"; then
+    fail "a base that is not there passes as Capstone's text"
+  fi
+
   printf '90\n4889d8\n' > "$work/two.hex"
   local mine='mine=while read -r hex; do case $hex in 90*) echo ok 1 nop;; *) echo refused;; esac; done'
   cat > "$work/mine.txt" << 'END'
