@@ -100,7 +100,7 @@ static bool send_arm(int number, void *unused)
 {
     (void)unused;
     if (number != platform_thread_id())
-        platform_thread_send(number, SIGSYS, (uint64_t)(uintptr_t)&word_arm);
+        busy_send(number, (uint64_t)(uintptr_t)&word_arm);
     return true;
 }
 
@@ -162,22 +162,29 @@ static bool take_answer(struct native_frame native)
     return is_own;
 }
 
+static void have_caught(struct native_frame native)
+{
+    frame_set_mask(native.context, frame_get_mask(native.context) & ~open_signals());
+    if (!__atomic_load_n(&has_ended, __ATOMIC_RELAXED))
+        calls_arm();
+}
+
+/* Without its word it may be either of the two; an answer without a question does no harm. */
 bool syscalls_take_signal(struct native_frame native)
 {
-    uint64_t word;
+    uint64_t word = 0;
     if (take_answer(native))
         return true;
-    if (!platform_signal_word(native.info, &word))
+    const bool is_lost = busy_is_lost(native.info);
+    if (!is_lost && !platform_signal_word(native.info, &word))
         return false;
-    if (word == (uint64_t)(uintptr_t)&word_arm) {
-        frame_set_mask(native.context, frame_get_mask(native.context) & ~open_signals());
-        if (!__atomic_load_n(&has_ended, __ATOMIC_RELAXED))
-            calls_arm();
-        return true;
-    }
-    if (busy_is_question(word))
+    const bool is_arm = is_lost || word == (uint64_t)(uintptr_t)&word_arm;
+    const bool is_question = is_lost || busy_is_question(word);
+    if (is_arm && syscalls_are_caught())
+        have_caught(native);
+    if (is_question)
         answer_remover(native);
-    return busy_is_question(word);
+    return is_arm || is_question;
 }
 
 /* ---- after a suspension ---- */

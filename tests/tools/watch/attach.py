@@ -3,6 +3,7 @@
 whether anything of it is left; what is refused, and by which words."""
 import os
 import random
+import resource
 import signal
 import socket
 import subprocess
@@ -172,6 +173,23 @@ def kill_while_it_attaches(folder):
     server.end()
 
 
+def full_queue(folder):
+    """Signals of the library arrive without what they carry."""
+    server = Server(folder)
+    client = Client(server)
+    resource.prlimit(server.pid, resource.RLIMIT_SIGPENDING, (0, 0))
+    for number in range(10):
+        watch = server.watch("--read", "--write", "--limit=20", "counter", "page")
+        if watch.returncode != 0 or server.process.poll() is not None:
+            check(f"a full queue, round {number}", (0, None), (watch.stderr, server.process.poll()))
+            break
+    answers = client.answers
+    time.sleep(0.2)
+    check("answers with a full queue", (True, 0), (client.answers > answers, client.wrong))
+    client.end()
+    server.end()
+
+
 def refuse(what, words, watch):
     check(f"{what}: refused", 1, watch.returncode)
     check(f"{what}: said", True, words in watch.stderr or watch.stderr)
@@ -210,5 +228,7 @@ with tempfile.TemporaryDirectory() as work:
     with tempfile.TemporaryDirectory() as other:
         kill_while_it_attaches(other)
     refusals(work)
+    with tempfile.TemporaryDirectory() as other:
+        full_queue(other)
 print("failed:" if failures else "passed", *failures)
 sys.exit(bool(failures))
