@@ -28,6 +28,7 @@
 #include "signals/fault/question.h"
 #include "signals/regions/region.h"
 #include "signals/syscalls/change/change.h"
+#include "signals/syscalls/masks/masks.h"
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"
 #include "space.h"
@@ -169,7 +170,7 @@ static void have_caught(struct native_frame native)
         calls_arm();
 }
 
-/* Without its word it may be either of the two; an answer without a question does no harm. */
+/* Without its word it may be each of the three; an answer without a question does no harm. */
 bool syscalls_take_signal(struct native_frame native)
 {
     uint64_t word = 0;
@@ -184,7 +185,7 @@ bool syscalls_take_signal(struct native_frame native)
         have_caught(native);
     if (is_question)
         answer_remover(native);
-    return is_arm || is_question;
+    return masks_take(native, is_lost, word) || is_arm || is_question;
 }
 
 /* ---- after a suspension ---- */

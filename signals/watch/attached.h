@@ -3,6 +3,9 @@
 #ifndef SEGUE_SIGNALS_WATCH_ATTACHED_H
 #define SEGUE_SIGNALS_WATCH_ATTACHED_H
 
+/* Masks that were opened from outside: masks_close after attached_end. */
+#include "signals/syscalls/masks/masks.h"
+
 /* Before segue_install with SEGUE_INSTALL_SYSTEM_CALLS. */
 void attached_begin(void);
 

@@ -22,6 +22,7 @@
 #include "tools/support/message.h"
 #include "tools/watch/attach/attach.h"
 #include "tools/watch/attach/file.h"
+#include "tools/watch/attach/masks.h"
 
 #define VERB "watch"
 #define EXIT_NOT_FOUND 127
@@ -159,6 +160,9 @@ static bool wait_for(struct program *program, enum shared_state state)
     while ((present = __atomic_load_n(&program->shared->state, __ATOMIC_ACQUIRE)) < (uint32_t)state) {
         if (program_has_ended(program))
             return false;
+        /* Threads are made meanwhile, such as an allocator's. */
+        if (program->attached && state == SHARED_WATCHED)
+            masks_open(program->code, program->shared);
         pause_a_moment();
     }
     return present == (uint32_t)state;
@@ -217,9 +221,34 @@ bool program_begin(struct program *program, char **arguments, int *code)
     return is_ready;
 }
 
+static void say(struct program *program, enum shared_state state)
+{
+    __atomic_store_n(&program->shared->state, state, __ATOMIC_RELEASE);
+}
+
+/* In a program that ran already: up to where the ranges are watched. False, with a message, if a mask stays closed. */
+static bool open_masks(struct program *program)
+{
+    const bool can = masks_look(program->code, program->shared, program->name);
+    if (can)
+        say(program, SHARED_GO);
+    if (can && !wait_for(program, SHARED_INSTALLED))
+        return true;
+    if (can && masks_open_all(program->code, program->shared, program->name)) {
+        say(program, SHARED_OPENED);
+        return true;
+    }
+    say(program, SHARED_END);
+    wait_for(program, SHARED_LEFT);
+    return false;
+}
+
 bool program_go(struct program *program)
 {
-    __atomic_store_n(&program->shared->state, SHARED_GO, __ATOMIC_RELEASE);
+    if (program->attached && !open_masks(program))
+        return false;
+    if (!program->attached)
+        say(program, SHARED_GO);
     if (wait_for(program, SHARED_WATCHED)) {
         if (program->shared->lacks_calls)
             complain(VERB, "system calls are not seen, and fail on the watched pages: the kernel has no syscall user "
@@ -265,7 +294,7 @@ bool program_attach(struct program *program, struct code *code)
         name[strcspn(name, "\n")] = 0;
     if (from)
         fclose(from);
-    *program = (struct program){.name = name, .process = code->process};
+    *program = (struct program){.name = name, .process = code->process, .code = code};
     program->attached = (int)syscall(SYS_pidfd_open, code->process, 0);
     if (program->attached < 0) {
         complain(VERB, "process %d cannot be waited for: %s", (int)code->process, strerror(errno));
@@ -292,6 +321,8 @@ bool program_attach(struct program *program, struct code *code)
 bool program_detach(struct program *program)
 {
     uint32_t watched = SHARED_WATCHED;
+    if (__atomic_load_n(&program->shared->state, __ATOMIC_ACQUIRE) == watched)
+        masks_open(program->code, program->shared);
     __atomic_compare_exchange_n(&program->shared->state, &watched, SHARED_END, false, __ATOMIC_ACQ_REL,
                                 __ATOMIC_ACQUIRE);
     return __atomic_load_n(&program->shared->state, __ATOMIC_ACQUIRE) == SHARED_LEFT;

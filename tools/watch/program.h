@@ -17,6 +17,7 @@ struct program {
     int status;
     /* It ran already: a descriptor of the process; else 0. */
     int attached;
+    const struct code *code;
 };
 
 /* Starts it, up to where its own code would begin. False, with a message, if it cannot be run or watched; `*code` is

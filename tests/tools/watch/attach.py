@@ -48,6 +48,22 @@ class Server:
     def caught(self):
         return int(self.status("SigCgt"), 16) & ~SIGSYS
 
+    def masks(self):
+        found = {}
+        for thread in os.listdir(f"/proc/{self.pid}/task"):
+            with open(f"/proc/{self.pid}/task/{thread}/status") as status:
+                found.update({thread: line.split()[1] for line in status if line.startswith("SigBlk:")})
+        return found
+
+    def settled(self, masks):
+        """Those of the process, as soon as they are these, or at last."""
+        for _ in range(200):
+            found = self.masks()
+            if found == masks:
+                break
+            time.sleep(0.02)
+        return found
+
     def files(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
@@ -146,16 +162,18 @@ def attach_and_detach(folder):
     server.end()
 
 
-def kill_while_it_attaches(folder):
-    """Whatever the command does with the borrowed thread when it is killed, the thread goes home."""
-    server = Server(folder)
+def kill_while_it_attaches(folder, rounds, *how):
+    """Whatever the command does with the borrowed thread when it is killed, the thread goes home; and so do masks."""
+    server = Server(folder, *how)
     client = Client(server)
+    time.sleep(0.2)
+    masks = server.masks()
     threads, chance = server.status("Threads"), random.Random(17)
-    for number in range(ROUNDS):
+    for number in range(rounds):
         with subprocess.Popen(
             [segue, "watch", "--pid", str(server.pid), "counter"], stderr=subprocess.DEVNULL
         ) as command:
-            time.sleep(chance.uniform(0, 0.06))
+            time.sleep(chance.uniform(0, 0.06 if not how else 0.12))
             command.kill()
         for _ in range(100):
             if server.process.poll() is not None or server.status("Threads") == threads:
@@ -164,6 +182,7 @@ def kill_while_it_attaches(folder):
         if server.process.poll() is not None or client.wrong:
             check(f"the server, after kill {number}", (None, 0), (server.process.poll(), client.wrong))
             break
+    check("masks after kills", masks, server.settled(masks))
     answers = client.answers
     time.sleep(0.5)
     check("it answers after kills", True, client.answers > answers)
@@ -190,6 +209,37 @@ def full_queue(folder):
     server.end()
 
 
+def block(folder, how, rounds):
+    """Threads that block all signals, or the suspending one, while they are not watched."""
+    server = Server(folder, how)
+    client = Client(server)
+    time.sleep(0.2)
+    masks = server.masks()
+    check(f"{how}: signals are blocked", True, len(set(masks.values())) > (how == "mixed") and SIGSYS & max(
+        int(mask, 16) for mask in masks.values()) > 0)
+    for number in range(rounds):
+        watch = server.watch("--read", "--write", "--limit=20", "counter", "page")
+        if (watch.returncode, len(watch.stderr.splitlines())) != (0, 20):
+            check(f"{how}: round {number}", "20 lines", watch.stderr)
+            break
+        # Before the command ends, all is as before; only a handler's own mask may be seen for a moment.
+        found = server.settled(masks)
+        if found != masks:
+            check(f"{how}: masks after round {number}", masks, found)
+            break
+    with subprocess.Popen([segue, "watch", "--pid", str(server.pid), "counter"], stderr=subprocess.PIPE) as command:
+        command.stderr.readline()
+        check(f"{how}: signals are open meanwhile", False, server.masks() == masks)
+        command.kill()
+        command.stderr.read()
+    check(f"{how}: masks, after a command was killed", masks, server.settled(masks))
+    answers = client.answers
+    time.sleep(0.5)
+    check(f"{how}: answers", (True, 0), (client.answers > answers, client.wrong))
+    client.end()
+    server.end()
+
+
 def refuse(what, words, watch):
     check(f"{what}: refused", 1, watch.returncode)
     check(f"{what}: said", True, words in watch.stderr or watch.stderr)
@@ -202,10 +252,12 @@ def refusals(folder):
     server = Server(folder, "ignoring")
     refuse("SIGSEGV is ignored", "it ignores SIGSEGV", server.watch("counter"))
     server.end()
+    server = Server(folder, "waiting")
+    refuse("a wait with a mask of its own", "blocks signals that a watch needs", server.watch("counter"))
+    check("it goes on", None, server.process.poll())
+    server.end()
     server = Server(folder, "blocked")
     refuse("a name that is not there", "did you mean counter?", server.watch("countr"))
-    refuse("signals that are blocked", "a thread could not be suspended", server.watch("counter"))
-    check("it goes on", None, server.process.poll())
     if os.geteuid() == 0:
         other = subprocess.run(
             ["setpriv", "--reuid=65534", segue, "watch", f"--pid={server.pid}", "counter"], capture_output=True, text=True
@@ -226,7 +278,11 @@ def refusals(folder):
 with tempfile.TemporaryDirectory() as work:
     attach_and_detach(work)
     with tempfile.TemporaryDirectory() as other:
-        kill_while_it_attaches(other)
+        kill_while_it_attaches(other, ROUNDS)
+        block(other, "mixed", 20)
+        block(other, "blocked", 3)
+    with tempfile.TemporaryDirectory() as other:
+        kill_while_it_attaches(other, 30, "mixed")
     refusals(work)
     with tempfile.TemporaryDirectory() as other:
         full_queue(other)

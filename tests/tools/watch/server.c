@@ -1,5 +1,7 @@
 /* server.c: a threaded server for `segue watch --pid`: it answers each line on its socket by a sum, while other threads
- * compute, wait and call. `server SOCKET [blocked|filtered|ignoring]`: what cannot be attached to. */
+ * compute, wait and call. `server SOCKET [HOW]`: `filtered` and `ignoring` cannot be attached to; in `blocked` all
+ * threads block all signals, in `mixed` some do, as jemalloc's in redis-server, or block SIGXCPU alone; in `waiting`
+ * one waits with a mask of its own. */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -62,14 +64,55 @@ static void answer(int client)
     close(client);
 }
 
+static void block(int number)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    if (number)
+        sigaddset(&signals, number);
+    else
+        sigfillset(&signals);
+    pthread_sigmask(SIG_SETMASK, &signals, NULL);
+}
+
+/* All are blocked while it waits, and none else. */
+static void *wait_with_mask(void *unused)
+{
+    sigset_t signals;
+    sigfillset(&signals);
+    for (;;)
+        sigsuspend(&signals);
+    return unused;
+}
+
+static void *block_and_add(void *unused)
+{
+    block(0);
+    return add(unused);
+}
+
+static void *block_and_compute(void *unused)
+{
+    block(SIGXCPU);
+    return compute(unused);
+}
+
+static void *block_and_wait(void *unused)
+{
+    block(0);
+    return wait_forever(unused);
+}
+
+static void *(*const alike[WORKERS])(void *) = {compute, wait_forever, add, add};
+static void *(*const mixed[WORKERS])(void *) = {block_and_compute, block_and_wait, block_and_add, add};
+static void *(*const waits[WORKERS])(void *) = {compute, wait_forever, add, wait_with_mask};
+
 static void spoil(const char *how)
 {
     struct sock_filter all = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
     struct sock_fprog program = {1, &all};
-    sigset_t signals;
-    sigfillset(&signals);
     if (strcmp(how, "blocked") == 0)
-        pthread_sigmask(SIG_BLOCK, &signals, NULL);
+        block(0);
     else if (strcmp(how, "ignoring") == 0)
         signal(SIGSEGV, SIG_IGN);
     else if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
@@ -84,13 +127,18 @@ int main(int argc, char **argv)
         return 2;
     alarm(240);
     snprintf(name.sun_path, sizeof name.sun_path, "%s", argv[1]);
-    if (argc > 2)
+    void *(*const *work)(void *) = alike;
+    if (argc > 2 && strcmp(argv[2], "mixed") == 0)
+        work = mixed;
+    else if (argc > 2 && strcmp(argv[2], "waiting") == 0)
+        work = waits;
+    else if (argc > 2)
         spoil(argv[2]);
     int server = socket(AF_UNIX, SOCK_STREAM, 0);
     if (bind(server, (void *)&name, sizeof name) != 0 || listen(server, 8) != 0)
         return 1;
     for (int i = 0; i < WORKERS; i++)
-        pthread_create(&thread, NULL, i == 0 ? compute : i == 1 ? wait_forever : add, NULL);
+        pthread_create(&thread, NULL, work[i], NULL);
     for (;;)
         answer(accept(server, NULL, NULL));
 }

@@ -81,6 +81,8 @@ enum segue_status watch(struct shared *shared)
     use_queue(shared);
     counts_use(shared->counts);
     enum segue_status status = watches && ids ? install(shared) : SEGUE_NO_MEMORY;
+    if (status == SEGUE_OK && shared->helper && !wait_for_masks(shared))
+        status = SEGUE_BUSY;
     /* Instructions that do not touch the watched pages stay as they are. */
     static const struct segue_hot_options options = {.flags = SEGUE_HOT_NOT_EAGER};
     if (status == SEGUE_OK)

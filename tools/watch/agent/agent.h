@@ -8,6 +8,14 @@
 
 void say(struct shared *shared, enum shared_state state);
 
+/* In a program that ran already: the command opens the masks of its threads, once the library's handlers are there.
+ * False if it does not, or has ended. */
+bool wait_for_masks(struct shared *shared);
+
+/* Each thread whose mask was opened blocks again what it blocked. The library's handler for SIGSYS is there; calls are
+ * caught no longer. Returns how many do not: their masks have changed meanwhile, or they did not answer. */
+unsigned close_masks(const struct shared *shared);
+
 /* Installs the library, and watches the ranges. `shared->reason` says why not. */
 enum segue_status watch(struct shared *shared);
 

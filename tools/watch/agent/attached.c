@@ -35,16 +35,22 @@ static bool command_is_gone(const struct shared *shared)
     return kill((pid_t)shared->command, 0) != 0 && errno == ESRCH;
 }
 
-/* False if the command has ended meanwhile. */
+/* False if the command has ended meanwhile, or wants no watch. */
 static bool wait_for(const struct shared *shared, enum shared_state state, long pause)
 {
     const struct timespec moment = {.tv_nsec = pause};
     while (__atomic_load_n(&shared->state, __ATOMIC_ACQUIRE) != (uint32_t)state) {
-        if (command_is_gone(shared))
+        if (command_is_gone(shared) || __atomic_load_n(&shared->state, __ATOMIC_ACQUIRE) == SHARED_END)
             return false;
         nanosleep(&moment, NULL);
     }
     return true;
+}
+
+bool wait_for_masks(struct shared *shared)
+{
+    say(shared, SHARED_INSTALLED);
+    return wait_for(shared, SHARED_OPENED, 100000);
 }
 
 /* All that can be as before. A thread that waits for a place in the queue goes on. */
@@ -59,13 +65,21 @@ static void give_back(struct shared *shared)
             ;
         status = status == SEGUE_OK ? removed : status;
     }
+    unsigned open = 0;
     if (status == SEGUE_OK) {
         attached_end();
+        open = close_masks(shared);
         status = segue_suspend_uninstall();
     }
     if (status == SEGUE_OK)
         status = segue_uninstall(NULL);
-    snprintf(shared->reason, sizeof shared->reason, "%s", status == SEGUE_OK ? "" : segue_reason());
+    if (status == SEGUE_OK && open)
+        snprintf(shared->reason, sizeof shared->reason,
+                 "%u of its threads blocked signals that a watch needs, and have changed their masks meanwhile: these "
+                 "signals stay open",
+                 open);
+    else
+        snprintf(shared->reason, sizeof shared->reason, "%s", status == SEGUE_OK ? "" : segue_reason());
 }
 
 static void *serve(void *argument)
@@ -83,10 +97,12 @@ static void *serve(void *argument)
         give_back(shared);
         say(shared, SHARED_LEFT);
     } else {
+        const bool is_refused = __atomic_load_n(&shared->state, __ATOMIC_ACQUIRE) == SHARED_END;
         attached_end();
+        close_masks(shared);
         segue_suspend_uninstall();
         segue_uninstall(NULL);
-        say(shared, SHARED_FAILED);
+        say(shared, is_refused ? SHARED_LEFT : SHARED_FAILED);
     }
     munmap(shared, shared_size());
     __atomic_store_n(&present, NULL, __ATOMIC_RELEASE);

@@ -4,10 +4,14 @@
  * ranges, and says GO; the program's side watches them, and says WATCHED or FAILED. From then on the program puts
  * records into the queue, and the command takes them.
  *
- * In a program that ran already the program's side is a thread of its own. The command ends it by END; the thread gives
- * back all, and says LEFT. It does so, too, if the command has ended. */
+ * In a program that ran already the program's side is a thread of its own. At GO it installs the library's handlers,
+ * and says INSTALLED; the command takes the signals that the library needs out of the masks of threads that block
+ * them, writes here what they were, and says OPENED; then the ranges are watched. The command ends it by END; the
+ * thread gives back all, masks too, and says LEFT. It does so, too, if the command has ended. */
 #ifndef SEGUE_TOOLS_WATCH_SHARED_H
 #define SEGUE_TOOLS_WATCH_SHARED_H
+
+#include <signal.h>
 
 #include "signals/watch/counts/counts_layout.h"
 #include "signals/watch/queue/gate.h"
@@ -25,7 +29,34 @@
 /* The same, if each has a stack. */
 #define SHARED_PLACES_WITH_STACKS (UINT32_C(1) << 9)
 
-enum shared_state { SHARED_BEGUN, SHARED_READY, SHARED_GO, SHARED_WATCHED, SHARED_FAILED, SHARED_END, SHARED_LEFT };
+enum shared_state {
+    SHARED_BEGUN,
+    SHARED_READY,
+    SHARED_GO,
+    SHARED_INSTALLED,
+    SHARED_OPENED,
+    SHARED_WATCHED,
+    SHARED_FAILED,
+    SHARED_END,
+    SHARED_LEFT
+};
+
+/* What is taken out of masks: the library serves faults and caught system calls by signals, and suspends threads by
+ * SIGXCPU (segue/suspend.h), which its handlers block, as all that is not raised by an instruction. */
+#define SHARED_BIT(number) (UINT64_C(1) << ((number)-1))
+#define SHARED_RAISED (SHARED_BIT(SIGSEGV) | SHARED_BIT(SIGBUS) | SHARED_BIT(SIGFPE) | SHARED_BIT(SIGSYS))
+#define SHARED_OPEN (SHARED_RAISED | SHARED_BIT(SIGXCPU))
+
+/* A thread whose mask is opened. */
+#define SHARED_MASKS 4096u
+
+struct shared_mask {
+    uint32_t thread;
+    /* When it was made (thread_began): another may have its number by then. */
+    uint64_t began;
+    /* As in struct opened_mask. */
+    uint64_t removed, rest;
+};
 
 struct shared_range {
     uint64_t address, size;
@@ -43,6 +74,8 @@ struct shared {
     uint32_t range_count;
     /* The thread that is the program's side in a program that ran already; 0 in one that was started. */
     uint32_t helper;
+    /* Written by the command alone. */
+    uint32_t mask_count;
     /* System calls are not seen. */
     bool lacks_calls;
     /* The command wants the stack of each access; it wants to stop threads. */
@@ -51,6 +84,7 @@ struct shared {
     /* Of SHARED_FAILED; and of SHARED_LEFT, if not all is as before. */
     char reason[256];
     struct shared_range ranges[SHARED_RANGES];
+    struct shared_mask masks[SHARED_MASKS];
     _Alignas(64) struct counts_place counts[COUNTS_PLACES + 1];
     /* The last: its places are behind it. */
     _Alignas(64) struct watch_queue queue;

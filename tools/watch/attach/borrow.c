@@ -20,9 +20,9 @@
 #include <unistd.h>
 
 #include "tools/support/message.h"
+#include "tools/watch/agent/threads.h"
 
 #define VERB "watch"
-#define THREADS_MOST 4096u
 /* How often all threads are looked at, and the pause between, in nanoseconds: 5 seconds together. */
 #define ROUNDS 500u
 #define PAUSE 10000000
@@ -45,7 +45,7 @@
 
 /* ---- where a thread can be borrowed ---- */
 
-/* Of a function's several names any may be found: __GI___poll@@GLIBC_2.2.5. */
+/* Of a function's several names any may be found: __GI___poll@@GLIBC_2.2.5, __new_sem_wait_slow64.constprop.0. */
 static bool is_one_of(const char *name, const char *const *names)
 {
     static const char *const prefixes[] = {"GI_", "libc_", "new_"};
@@ -55,14 +55,15 @@ static bool is_one_of(const char *name, const char *const *names)
             name += strlen(prefixes[i]);
             name += strspn(name, "_");
         }
-    const size_t length = strcspn(name, "@");
+    const size_t length = strcspn(name, "@.");
     for (; *names; names++)
         if (strncmp(name, *names, length) == 0 && (*names)[length] == 0)
             return true;
     return false;
 }
 
-/* The C library's functions in which a thread waits without a lock of the loader or of the allocator. */
+/* The C library's functions in which a thread waits without a lock of the loader or of the allocator. sem_wait jumps to
+ * another. */
 static const char *const waiting[] = {"accept",
                                       "accept4",
                                       "clock_nanosleep",
@@ -97,6 +98,8 @@ static const char *const waiting[] = {"accept",
                                       "sem_clockwait",
                                       "sem_timedwait",
                                       "sem_wait",
+                                      "sem_wait_slow",
+                                      "sem_wait_slow64",
                                       "sigsuspend",
                                       "sigtimedwait",
                                       "sigwait",
@@ -342,7 +345,7 @@ static bool save(struct borrowed *borrowed)
     return trace(PTRACE_SETSIGMASK, borrowed, sizeof mask, &mask) == 0;
 }
 
-static unsigned list_threads(pid_t process, pid_t *threads)
+unsigned borrow_list(pid_t process, pid_t *threads)
 {
     char path[64];
     unsigned count = 0;
@@ -385,7 +388,7 @@ bool borrow_begin(struct borrowed *borrowed, struct code *code)
         return false;
     }
     for (unsigned round = 0; round < ROUNDS; round++) {
-        const unsigned count = list_threads(code->process, threads);
+        const unsigned count = borrow_list(code->process, threads);
         for (unsigned i = 0; i < count; i++) {
             borrowed->thread = threads[i];
             errno = 0;
@@ -483,13 +486,95 @@ bool borrow_call(struct borrowed *borrowed, uint64_t function, const char *text,
     return false;
 }
 
+/* What the kernel would end with EINTR, or begin again with another time limit, only because the thread was stopped. */
+static void finish_stopped_call(const struct borrowed *borrowed, struct user_regs_struct *regs)
+{
+    const int64_t result = (int64_t)regs->rax;
+    if ((int64_t)regs->orig_rax >= 0 && (result == -EINTR || result == -RESTART_WITH_BLOCK))
+        finish_call(regs, has_signal(borrowed));
+}
+
+/* The frames of a thread that is to have another mask, from the innermost on. */
+struct rest {
+    const struct code *code;
+    bool calls, has_left, is_bad, was_own;
+    char function[128];
+    unsigned frames;
+};
+
+/* The C library blocks all signals for moments, and a handler's mask is not the thread's. The innermost frame may be a
+ * gate of an earlier watch, which makes the program's call, and looks like a handler. */
+static int look_for_rest(Dwfl_Frame *frame, void *context)
+{
+    struct rest *rest = context;
+    Dwarf_Addr at;
+    bool is_activation;
+    if (!dwfl_frame_pc(frame, &at, &is_activation))
+        return DWARF_CB_ABORT;
+    const bool is_first = !rest->frames++;
+    at -= !is_activation;
+    Dwfl_Module *module = dwfl_addrmodule(rest->code->dwfl, at);
+    const enum kind kind = kind_of(module);
+    const char *name = module ? dwfl_module_addrname(module, at) : NULL;
+    if (kind == KIND_OWN ? !is_first || !rest->calls : is_activation && !is_first && !rest->was_own)
+        rest->is_bad = true;
+    else if (kind == KIND_C_LIBRARY && !rest->has_left)
+        snprintf(rest->function, sizeof rest->function, "%s", name ? name : "?");
+    else if (kind != KIND_OWN)
+        rest->has_left = true;
+    rest->was_own = kind == KIND_OWN;
+    return rest->is_bad ? DWARF_CB_ABORT : DWARF_CB_OK;
+}
+
+static bool rests(const struct borrowed *borrowed, const struct code *code)
+{
+    struct rest rest = {.code = code, .calls = (int64_t)borrowed->regs.orig_rax >= 0};
+    dwfl_getthread_frames(code->dwfl, borrowed->thread, look_for_rest, &rest);
+    return !rest.is_bad && (!rest.function[0] || (rest.calls && is_one_of(rest.function, waiting)));
+}
+
+/* Of one that is stopped the kernel shows both masks: that of the call in /proc, the thread's own by ptrace. */
+bool borrow_waits_with_mask(const struct code *code, pid_t thread, uint64_t signals)
+{
+    static struct borrowed one;
+    one.process = code->process;
+    one.thread = thread;
+    if (!stop(&one))
+        return false;
+    struct user_regs_struct regs = one.regs;
+    const bool waits = trace(PTRACE_GETSIGMASK, &one, sizeof one.mask, &one.mask) == 0 &&
+                       (thread_blocks(code->process, thread) & signals & ~one.mask);
+    finish_stopped_call(&one, &regs);
+    trace(PTRACE_SETREGS, &one, 0, &regs);
+    let_go(&one);
+    return waits;
+}
+
+bool borrow_open_mask(const struct code *code, pid_t thread, uint64_t open, borrow_note *note, void *context)
+{
+    static struct borrowed one;
+    one.process = code->process;
+    one.thread = thread;
+    if (!stop(&one))
+        return false;
+    struct user_regs_struct regs = one.regs;
+    bool is_opened = trace(PTRACE_GETSIGMASK, &one, sizeof one.mask, &one.mask) == 0 && (one.mask & open) &&
+                     rests(&one, code) && note(context, one.mask);
+    if (is_opened) {
+        const uint64_t mask = one.mask & ~open;
+        finish_stopped_call(&one, &regs);
+        is_opened =
+            trace(PTRACE_SETREGS, &one, 0, &regs) == 0 && trace(PTRACE_SETSIGMASK, &one, sizeof mask, &mask) == 0;
+    }
+    let_go(&one);
+    return is_opened;
+}
+
 void borrow_end(struct borrowed *borrowed)
 {
     struct user_regs_struct regs = borrowed->regs;
     struct iovec state = {borrowed->state, borrowed->state_size};
-    const int64_t result = (int64_t)regs.rax;
-    if ((int64_t)regs.orig_rax >= 0 && (result == -EINTR || result == -RESTART_WITH_BLOCK))
-        finish_call(&regs, has_signal(borrowed));
+    finish_stopped_call(borrowed, &regs);
     set_dispatch(borrowed, borrowed->dispatch);
     /* The registers last: until then it goes home by the frame if this command is killed. */
     trace(PTRACE_SETREGSET, borrowed, NT_X86_XSTATE, &state);

@@ -36,6 +36,20 @@ bool borrow_begin(struct borrowed *borrowed, struct code *code);
 bool borrow_call(struct borrowed *borrowed, uint64_t function, const char *text, uint64_t first, uint64_t second,
                  uint64_t *result);
 
+/* Lists the process's threads: returns how many, at most THREADS_MOST. */
+#define THREADS_MOST 4096u
+unsigned borrow_list(pid_t process, pid_t *threads);
+
+/* Whether the thread is in a call with a mask of its own (ppoll, sigsuspend) that has some of these signals, and the
+ * thread's has not. */
+bool borrow_waits_with_mask(const struct code *code, pid_t thread, uint64_t signals);
+
+/* Takes signals out of a thread's mask; it goes on where it was. `note` gets the mask that it has, before: if the
+ * command is killed, it is known. False if `note` returns false, and if the thread has ended, blocks none of them, is
+ * in a signal's handler, or in a function of the C library other than those in which threads wait. */
+typedef bool borrow_note(void *context, uint64_t mask);
+bool borrow_open_mask(const struct code *code, pid_t thread, uint64_t open, borrow_note *note, void *context);
+
 /* Reads and writes the process's memory. */
 bool borrow_read(const struct borrowed *borrowed, uint64_t address, void *to, size_t size);
 bool borrow_write(const struct borrowed *borrowed, uint64_t address, const void *from, size_t size);
