@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -271,10 +272,23 @@ static void *write_later(void *end)
     return NULL;
 }
 
+/* Until the first thread waits in a read. */
+static void await_read(void)
+{
+    char path[64], line[16] = "-1";
+    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", getpid());
+    while (line[0] == 'r' || strtol(line, NULL, 10) != SYS_read) {
+        FILE *file = fopen(path, "r");
+        assert_true(file && fgets(line, sizeof line, file));
+        fclose(file);
+        usleep(100);
+    }
+}
+
 static void *interrupt_and_write(void *ends)
 {
     pthread_t main_thread = *(pthread_t *)((void **)ends)[0];
-    usleep(30000);
+    await_read();
     pthread_kill(main_thread, SIGUSR1);
     return write_later(((void **)ends)[1]);
 }
