@@ -34,15 +34,6 @@ void syscalls_end(void);
 /* Whether syscalls_begin was called. */
 bool syscalls_are_caught(void);
 
-/* For the library's own watches, before the first region of theirs is added: calls that change what is mapped, and
- * touch a region, are made by `make` (calls_run), except where `is_own` says that the calling thread is the one that
- * changes the regions' pages: it must not wait for itself. `is_own`: general registers only. */
-struct memory_changer {
-    bool (*is_own)(void);
-    calls_function *make;
-};
-void syscalls_follow_changes(const struct memory_changer *changer);
-
 /* ---- for the dispatcher; async-signal-safe ---- */
 
 /* Serves what needs no fault in progress; false: the call is given a pointer into a region, and is to be served by

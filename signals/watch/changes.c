@@ -19,7 +19,7 @@
 #include "platform/error_number.h"
 #include "platform/memory/memory.h"
 #include "platform/threads/thread.h"
-#include "signals/syscalls/syscalls.h"
+#include "signals/syscalls/change/change.h"
 #include "signals/threads/thread.h"
 #include "signals/watch/queue/gate.h"
 #include "signals/watch/queue/queue.h"
@@ -208,5 +208,5 @@ static long make(const struct system_call *call)
 void changes_begin(void)
 {
     static const struct memory_changer changer = {adopt_is_locked_here, make};
-    syscalls_follow_changes(&changer);
+    change_follow(&changer);
 }

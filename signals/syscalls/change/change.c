@@ -6,11 +6,10 @@
 #include "decode/x86/page.h"
 #include "emulate/windows/guard.h"
 #include "signals/syscalls/space.h"
-#include "signals/syscalls/syscalls.h"
 
 static const struct memory_changer *changer;
 
-void syscalls_follow_changes(const struct memory_changer *by)
+void change_follow(const struct memory_changer *by)
 {
     __atomic_store_n(&changer, by, __ATOMIC_RELEASE);
 }

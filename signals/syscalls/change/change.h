@@ -1,9 +1,18 @@
-/* change.h: system calls that change what is mapped where a region is: made by the function of syscalls_follow_changes.
- * Async-signal-safe. */
+/* change.h: system calls that change what is mapped where a region is: made by a function of the library's own watches.
+ * All but change_follow is async-signal-safe. */
 #ifndef SEGUE_SIGNALS_CHANGE_H
 #define SEGUE_SIGNALS_CHANGE_H
 
 #include "platform/calls/calls.h"
+
+/* For the watches, before the first region of theirs is added: such calls are made by `make` (calls_run), except where
+ * `is_own` says that the calling thread is the one that changes the regions' pages: it must not wait for itself.
+ * `is_own`: general registers only. */
+struct memory_changer {
+    bool (*is_own)(void);
+    calls_function *make;
+};
+void change_follow(const struct memory_changer *changer);
 
 /* Whether that function makes the call. There is a region. */
 bool change_is_wanted(const struct system_call *call);
