@@ -52,14 +52,6 @@ bool platform_thread_is_gone(int thread)
     return thread_info((thread_act_t)thread, THREAD_BASIC_INFO, (thread_info_t)&info, &size) != KERN_SUCCESS;
 }
 
-bool platform_process_is_gone(int process)
-{
-    int kept = errno;
-    bool gone = kill(process, 0) != 0 && errno == ESRCH;
-    errno = kept;
-    return gone;
-}
-
 /* The system call itself: the C library's function takes a lock. */
 bool platform_thread_signal(int thread, int signal)
 {

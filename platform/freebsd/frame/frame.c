@@ -136,12 +136,6 @@ void native_open(struct native_info *info, struct native_context *context, const
     info->is_sent = !frame_is_fault((struct native_frame){info, context});
 }
 
-__attribute__((hot)) struct frame_signal frame_signal(const void *info)
-{
-    const struct native_info *of = info;
-    return (struct frame_signal){of->number, of->code, of->address};
-}
-
 __attribute__((hot)) bool frame_is_fault(struct native_frame native)
 {
     const struct native_info *info = native.info;

@@ -52,14 +52,6 @@ bool platform_thread_is_gone(int thread)
     return gone;
 }
 
-bool platform_process_is_gone(int process)
-{
-    int kept = errno;
-    bool gone = kill(process, 0) != 0 && errno == ESRCH;
-    errno = kept;
-    return gone;
-}
-
 bool platform_thread_signal(int thread, int signal)
 {
     int kept = errno;

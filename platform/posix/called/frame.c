@@ -22,6 +22,12 @@ __attribute__((hot)) void frame_open(struct fault_frame *frame, struct native_fr
 
 /* ---- whose the signal is ---- */
 
+__attribute__((hot)) struct frame_signal frame_signal(const void *info)
+{
+    const struct native_info *of = info;
+    return (struct frame_signal){of->number, of->code, of->address};
+}
+
 __attribute__((hot)) bool frame_is_fault_for_sure(const void *context)
 {
     return frame_flags(context) & FLAG_RESUME;

@@ -6,6 +6,9 @@
 
 #include "platform/threads/identity.h"
 
+#include <errno.h>
+#include <signal.h>
+
 #include "platform/threads/thread.h"
 
 __thread struct identity_self identity_self;
@@ -48,4 +51,12 @@ bool identity_is_gone(struct identity thread)
 bool identity_is_own_process(void)
 {
     return (uint32_t)platform_process_id() == __atomic_load_n(&home, __ATOMIC_ACQUIRE);
+}
+
+bool platform_process_is_gone(int process)
+{
+    int kept = errno;
+    bool gone = kill(process, 0) != 0 && errno == ESRCH;
+    errno = kept;
+    return gone;
 }
