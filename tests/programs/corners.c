@@ -192,8 +192,9 @@ static void killed(void)
         if (child == 0)
             continue;
         usleep(300 + (unsigned)rand() % 900);
-        kill(child, SIGKILL);
+        /* Not after the kill: the next child may have written its number by then. */
         *target = 0;
+        kill(child, SIGKILL);
     }
     for (unsigned round = 0; round < 40; round++) {
         pid_t child = vfork();
