@@ -65,7 +65,8 @@ sources_of() {
   fi
   library_sources
   printf "$root/%s\n" tests/differential/states/{areas,batch,encodings,generate,oracle,outcome,rows}.c \
-    tests/differential/states/encodings/{aim,bytes}.c tests/differential/states/oracle_x86_64.S \
+    tests/differential/states/{batch/{injection,report},encodings/{aim,bytes}}.c \
+    tests/differential/states/oracle_x86_64.S \
     corpus/rows/{read,rows}.c corpus/support/error.c tests/support/sweep/coverage.c
 }
 declare -A libraries=([decode_accesses]="" [step]="-llzma -lpthread -ldl")
