@@ -38,6 +38,7 @@ static uint32_t *pages;
 static uint64_t retirements = 1;
 /* Bytes of bodies. */
 static uint64_t retired_size;
+static uint32_t frees;
 /* Odd while a body is taken out of the index. */
 static uint32_t removals;
 
@@ -333,6 +334,11 @@ void hot_hold_none(void)
         __atomic_store_n(&bodies[i].is_held, false, __ATOMIC_RELAXED);
 }
 
+uint32_t hot_frees(void)
+{
+    return __atomic_load_n(&frees, __ATOMIC_RELAXED);
+}
+
 void body_remove(struct hot_body *body)
 {
     uint32_t number = hot_body_number(body) + 1, *link = page_of(body->address);
@@ -341,8 +347,10 @@ void body_remove(struct hot_body *body)
         link = &bodies[*link - 1].next;
     if (*link)
         __atomic_store_n(link, body->next, __ATOMIC_RELEASE);
-    if (body->retired)
+    if (body->retired) {
         __atomic_fetch_sub(&retired_size, body->size, __ATOMIC_RELAXED);
+        __atomic_fetch_add(&frees, 1, __ATOMIC_RELAXED);
+    }
     body->size = 0;
     body->next = free_body;
     free_body = number;

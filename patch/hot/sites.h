@@ -46,6 +46,8 @@ struct hot_site {
     uint32_t body;
     /* The next entry, as its number plus 1. */
     uint32_t next;
+    /* hot_frees when it was refused. */
+    uint32_t frees;
     /* Of the instruction; of the prefixes before E9; of the bytes that change. */
     uint8_t length, prefixes, changed;
     /* enum segue_tactic, enum hot_state. */
@@ -111,6 +113,9 @@ uint32_t hot_body_number(const struct hot_body *body);
 
 /* The number of the next retirement: bodies that were retired so far have lower ones. Async-signal-safe, lock-free. */
 uint64_t hot_retirement(void);
+
+/* How many bodies that were retired have been freed. Async-signal-safe, lock-free. */
+uint32_t hot_frees(void);
 
 /* The bytes of the bodies that were retired and not freed. Async-signal-safe, lock-free. */
 uint64_t hot_retired_size(void);

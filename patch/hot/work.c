@@ -204,6 +204,7 @@ void work_fail(struct work *work, enum segue_status status, const char *refusal)
 {
     work->has_failed = true;
     work->site->refusal = refusal;
+    work->site->frees = hot_frees();
     if (work->request) {
         work->request->status = status;
         work->request->refusal = refusal;

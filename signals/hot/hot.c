@@ -396,8 +396,8 @@ static bool is_due(const struct hot_site *site)
     uint8_t state = __atomic_load_n(&site->state, __ATOMIC_ACQUIRE);
     uint64_t threshold = __atomic_load_n(&options.threshold, __ATOMIC_RELAXED);
     uint64_t faults = __atomic_load_n(&site->faults, __ATOMIC_RELAXED);
-    /* What could not be had before is asked for again after twice as many faults. */
-    bool is_put_off = site->refusal && (faults & (faults - 1)) != 0;
+    /* What could not be had before is asked for again after twice as many faults, or when room has become free. */
+    bool is_put_off = site->refusal && (faults & (faults - 1)) != 0 && site->frees == hot_frees();
     return state != HOT_REFUSED && !is_put_off && faults >= threshold;
 }
 
