@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <segue/segue.h>
 #include <signal.h>
 #include <stdio.h>
@@ -96,12 +95,13 @@ static void queue_to_self(uintptr_t unused)
     pthread_sigqueue(pthread_self(), SIGSEGV, value);
 }
 
-/* Waits until the handler has run, if there is one. */
+/* Waits until the handler has run, if there is one: with the stack pointer at one place, which the frame's place depends
+ * on. */
 static void wait_for_handler(int before)
 {
     if (cell.previous->ending != CELL_NO_HANDLER)
         while (cell.handled == before)
-            sched_yield();
+            __builtin_ia32_pause();
     else
         usleep(10000);
 }
