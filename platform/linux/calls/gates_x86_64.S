@@ -32,6 +32,19 @@
 #define PR_SET_SYSCALL_USER_DISPATCH 59
 #define PR_SYS_DISPATCH_ON 1
 
+/* At the record: the caller is where the record says, with the record's arguments and stack pointer. */
+.macro CALLER_OF_RECORD
+        .cfi_def_cfa rsp, 0
+        .cfi_escape 0x16, 7, 3, 0x77, RECORD_STACK_POINTER, 0x06
+        .cfi_offset rip, RECORD_TARGET
+        .cfi_offset rdi, RECORD_ARGUMENTS
+        .cfi_offset rsi, RECORD_ARGUMENTS + 8
+        .cfi_offset rdx, RECORD_ARGUMENTS + 16
+        .cfi_offset r10, RECORD_ARGUMENTS + 24
+        .cfi_offset r8, RECORD_ARGUMENTS + 32
+        .cfi_offset r9, RECORD_ARGUMENTS + 40
+.endm
+
         SECTION_BSS(calls_targets)
         .p2align 3
         OBJECT(calls_targets)
@@ -122,16 +135,7 @@ LABEL(calls_gate_return)
         .p2align 4
         .cfi_startproc simple
         SIGNAL_FRAME
-        .cfi_def_cfa rsp, 0
-        /* The caller is where the record says, with the record's arguments and stack pointer. */
-        .cfi_escape 0x16, 7, 3, 0x77, RECORD_STACK_POINTER, 0x06
-        .cfi_offset rip, RECORD_TARGET
-        .cfi_offset rdi, RECORD_ARGUMENTS
-        .cfi_offset rsi, RECORD_ARGUMENTS + 8
-        .cfi_offset rdx, RECORD_ARGUMENTS + 16
-        .cfi_offset r10, RECORD_ARGUMENTS + 24
-        .cfi_offset r8, RECORD_ARGUMENTS + 32
-        .cfi_offset r9, RECORD_ARGUMENTS + 40
+        CALLER_OF_RECORD
 LABEL(calls_make_call)
         syscall
 LABEL(calls_made)
@@ -250,15 +254,7 @@ LABEL(calls_wanted_finish)
         .p2align 4
         .cfi_startproc simple
         SIGNAL_FRAME
-        .cfi_def_cfa rsp, 0
-        .cfi_escape 0x16, 7, 3, 0x77, RECORD_STACK_POINTER, 0x06
-        .cfi_offset rip, RECORD_TARGET
-        .cfi_offset rdi, RECORD_ARGUMENTS
-        .cfi_offset rsi, RECORD_ARGUMENTS + 8
-        .cfi_offset rdx, RECORD_ARGUMENTS + 16
-        .cfi_offset r10, RECORD_ARGUMENTS + 24
-        .cfi_offset r8, RECORD_ARGUMENTS + 32
-        .cfi_offset r9, RECORD_ARGUMENTS + 40
+        CALLER_OF_RECORD
 LABEL(calls_run_begin)
         movq    %rbx, RUN_RBX(%rsp)
         movq    %rsp, %rbx
