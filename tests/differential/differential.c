@@ -20,6 +20,7 @@
 #include "tests/differential/states/batch.h"
 #include "tests/differential/states/rows.h"
 #include "tests/support/sweep/coverage.h"
+#include "tests/support/sweep/sweep.h"
 
 #define DEFAULT_STATES 10000000u
 #define DEFAULT_SEED 1u
@@ -327,13 +328,6 @@ static uint64_t summarise(const struct options *options, double seconds)
     return sum.differences;
 }
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 /* All workers' lives, once. */
 static int employ_workers(const struct options *options)
 {
@@ -375,7 +369,7 @@ static int run_rows(const struct options *options)
 {
     uint64_t in_pass = batches_of_shard(options), pass = 0, most = 1;
     int worst = EXIT_SUCCESS;
-    double start = now();
+    double start = sweep_now();
     if (options->progress && !rows_restore(options->progress, options->seed, &pass, &shared->workers[0].totals))
         return EXIT_USAGE;
     while (pass < 2 * options->row_states && in_pass && worst == EXIT_SUCCESS && !count_differences()) {
@@ -384,11 +378,11 @@ static int run_rows(const struct options *options)
         shared->first_pass = pass;
         shared->passes = end - pass < most ? end - pass : most;
         shared->next = 0;
-        double began = now();
+        double began = sweep_now();
         worst = employ_workers(options);
-        most = passes_to_come(most, now() - began);
+        most = passes_to_come(most, sweep_now() - began);
         pass += shared->passes;
-        if (options->progress && !note_progress(options, pass, now() - start))
+        if (options->progress && !note_progress(options, pass, sweep_now() - start))
             return EXIT_USAGE;
     }
     return worst;
@@ -404,7 +398,7 @@ static const char *const *window_names(void)
 
 static int run(const struct options *options)
 {
-    double start = now();
+    double start = sweep_now();
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) {
         perror("differential");
@@ -425,27 +419,7 @@ static int run(const struct options *options)
         return worst;
     if (options->coverage && !coverage_save(options->coverage))
         return EXIT_USAGE;
-    return summarise(options, now() - start) ? EXIT_DIFFERENT : EXIT_SUCCESS;
-}
-
-static bool parse_number(const char *text, uint64_t *number)
-{
-    char *end;
-    errno = 0;
-    *number = strtoull(text, &end, 0);
-    return *text >= '0' && *text <= '9' && !*end && !errno;
-}
-
-static bool parse_shard(const char *text, struct options *options)
-{
-    char copy[64];
-    snprintf(copy, sizeof copy, "%s", text);
-    char *slash = strchr(copy, '/');
-    if (!slash)
-        return false;
-    *slash = '\0';
-    return parse_number(copy, &options->shard) && parse_number(slash + 1, &options->shards) &&
-           options->shard < options->shards;
+    return summarise(options, sweep_now() - start) ? EXIT_DIFFERENT : EXIT_SUCCESS;
 }
 
 static bool parse_set(const char *text, enum area_set *set)
@@ -487,18 +461,18 @@ static bool parse_option(int option, struct options *options)
 {
     switch ((enum long_option)option) {
     case STATES:
-        return parse_number(optarg, &options->states) && options->states > 0;
+        return sweep_parse_number(optarg, &options->states) && options->states > 0;
     case SEED:
-        return parse_number(optarg, &options->seed);
+        return sweep_parse_number(optarg, &options->seed);
     case WORKERS:
-        return parse_number(optarg, &options->workers) && options->workers > 0 && options->workers <= WORKERS_MAX;
+        return sweep_parse_number(optarg, &options->workers) && options->workers > 0 && options->workers <= WORKERS_MAX;
     case SHARD:
-        return parse_shard(optarg, options);
+        return sweep_parse_shard(optarg, &options->shard, &options->shards);
     case WINDOW:
         return parse_set(optarg, &options->set);
     case BATCH:
         options->one_batch = true;
-        return parse_number(optarg, &options->batch);
+        return sweep_parse_number(optarg, &options->batch);
     case INJECT:
         return parse_injection(optarg, &options->injection);
     case PLANT:
@@ -517,12 +491,13 @@ static bool parse_option(int option, struct options *options)
         options->files[options->file_count++] = optarg;
         return true;
     case PER_ROW:
-        return parse_number(optarg, &options->row_states) && options->row_states > 0 && options->row_states <= 50000;
+        return sweep_parse_number(optarg, &options->row_states) && options->row_states > 0 &&
+               options->row_states <= 50000;
     case PROGRESS:
         options->progress = optarg;
         return true;
     case REPORTS:
-        return parse_number(optarg, &options->reports) && options->reports > 0;
+        return sweep_parse_number(optarg, &options->reports) && options->reports > 0;
     case HELP:
         break;
     }

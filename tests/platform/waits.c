@@ -26,6 +26,7 @@
 #include "patch/poke/poke.h"
 #include "platform/process/once.h"
 #include "tests/support/cases.h"
+#include "tests/support/threads/in_call.h"
 
 #define PAGE 4096u
 /* How often a thread is looked at, a tenth of a millisecond apart, before it counts as one that never sleeps. */
@@ -69,17 +70,6 @@ static void *be_second(void *unused)
     (void)unused;
     test.number = (int)syscall(SYS_gettid);
     return (void *)(uintptr_t)test.second();
-}
-
-/* Whether a thread is in such a call. */
-static bool is_in_call(int thread, long call)
-{
-    char path[64], text[64] = "";
-    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", thread);
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = read(file, text, sizeof text - 1);
-    close(file);
-    return size > 0 && strtol(text, NULL, 10) == call && strncmp(text, "running", 7) != 0;
 }
 
 static bool comes_to_sleep(const volatile int *thread)

@@ -26,6 +26,7 @@
 
 #include "signals/syscalls/follow.h"
 #include "syscalls_fixture.h"
+#include "tests/support/threads/in_call.h"
 
 static const enum segue_window_kind kinds[] = {SEGUE_WINDOW_ALIAS, SEGUE_WINDOW_FORCED};
 #define EACH_KIND(kind) (size_t kind = 0; kind < 2; kind++)
@@ -272,23 +273,11 @@ static void *write_later(void *end)
     return NULL;
 }
 
-/* Until the first thread waits in a read. */
-static void await_read(void)
-{
-    char path[64], line[16] = "-1";
-    snprintf(path, sizeof path, "/proc/self/task/%d/syscall", getpid());
-    while (line[0] == 'r' || strtol(line, NULL, 10) != SYS_read) {
-        FILE *file = fopen(path, "r");
-        assert_true(file && fgets(line, sizeof line, file));
-        fclose(file);
-        usleep(100);
-    }
-}
-
 static void *interrupt_and_write(void *ends)
 {
     pthread_t main_thread = *(pthread_t *)((void **)ends)[0];
-    await_read();
+    while (!is_in_call(getpid(), SYS_read))
+        usleep(100);
     pthread_kill(main_thread, SIGUSR1);
     return write_later(((void **)ends)[1]);
 }

@@ -1,6 +1,7 @@
 /* sweep.c: see sweep.h. */
 #include "sweep.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,14 +18,15 @@ double sweep_now(void)
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-static bool parse_number(const char *text, uint64_t *number)
+bool sweep_parse_number(const char *text, uint64_t *number)
 {
     char *end;
+    errno = 0;
     *number = strtoull(text, &end, 0);
-    return *text >= '0' && *text <= '9' && !*end;
+    return *text >= '0' && *text <= '9' && !*end && !errno;
 }
 
-static bool parse_shard(const char *text, struct sweep_options *options)
+bool sweep_parse_shard(const char *text, uint64_t *shard, uint64_t *shards)
 {
     char copy[64];
     snprintf(copy, sizeof copy, "%s", text);
@@ -32,8 +34,7 @@ static bool parse_shard(const char *text, struct sweep_options *options)
     if (!slash)
         return false;
     *slash = '\0';
-    return parse_number(copy, &options->shard) && parse_number(slash + 1, &options->shards) &&
-           options->shard < options->shards;
+    return sweep_parse_number(copy, shard) && sweep_parse_number(slash + 1, shards) && *shard < *shards;
 }
 
 static bool add_file(struct sweep_options *options)
@@ -50,13 +51,13 @@ static bool parse_option(int option, struct sweep_options *options)
     case ROWS:
         return add_file(options);
     case PER_ROW:
-        return parse_number(optarg, &options->per_row) && options->per_row > 0;
+        return sweep_parse_number(optarg, &options->per_row) && options->per_row > 0;
     case SEED:
-        return parse_number(optarg, &options->seed);
+        return sweep_parse_number(optarg, &options->seed);
     case SHARD:
-        return parse_shard(optarg, options);
+        return sweep_parse_shard(optarg, &options->shard, &options->shards);
     case REPORTS:
-        return parse_number(optarg, &options->reports) && options->reports > 0;
+        return sweep_parse_number(optarg, &options->reports) && options->reports > 0;
     case COVERAGE:
         options->coverage = optarg;
         return true;
@@ -64,7 +65,7 @@ static bool parse_option(int option, struct sweep_options *options)
         options->plant = segue_mnemonic_find(optarg);
         return options->plant != 0;
     case STEP:
-        return parse_number(optarg, &options->step);
+        return sweep_parse_number(optarg, &options->step);
     case SEES:
         options->sees = true;
         return true;

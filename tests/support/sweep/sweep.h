@@ -44,6 +44,10 @@ struct sweep_options {
 /* Seconds of a clock that only goes on. */
 double sweep_now(void);
 
+/* Read an argument: a number; a part of a whole, I/N. */
+bool sweep_parse_number(const char *text, uint64_t *number);
+bool sweep_parse_shard(const char *text, uint64_t *shard, uint64_t *shards);
+
 /* Reads the command line. False, having printed the usage or what is wrong: `*status` is then what to exit with. */
 bool sweep_parse(int argc, char **argv, const char *usage, struct sweep_options *options, int *status);
 
