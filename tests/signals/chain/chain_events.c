@@ -95,8 +95,8 @@ static void queue_to_self(uintptr_t unused)
     pthread_sigqueue(pthread_self(), SIGSEGV, value);
 }
 
-/* Waits until the handler has run, if there is one: with the stack pointer at one place, which the frame's place depends
- * on. */
+/* Waits until the handler has run, if there is one: with the stack pointer at one place, which the frame's place
+ * depends on. */
 static void wait_for_handler(int before)
 {
     if (cell.previous->ending != CELL_NO_HANDLER)
