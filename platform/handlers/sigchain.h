@@ -22,6 +22,9 @@ struct sigchain_face {
     uint64_t (*pending)(void);
     /* sigaltstack(2), either may be NULL: 0, or an error number; -1 if the kernel must be asked. */
     int (*stack)(const struct alternate_stack *wanted, struct alternate_stack *before);
+    /* Blocks signals in the kernel's mask, which it returns as it was: also where the C library's call would not,
+     * because the library keeps them open wherever system calls are caught. */
+    uint64_t (*block)(uint64_t signals);
 };
 
 /* The function that the preloaded library exports. `face` is NULL when Segue is uninstalled. */

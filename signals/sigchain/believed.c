@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "platform/calls/calls.h"
 #include "platform/code.h"
 #include "platform/handlers/sigchain.h"
 #include "platform/threads/thread.h"
@@ -129,8 +130,12 @@ static sigchain_attach *find_preloaded(void)
 
 void believed_begin(uint64_t signals)
 {
-    static struct sigchain_face face = {
-        .action = action, .mask = believed_mask, .set_mask = believed_set_mask, .pending = pending, .stack = stack};
+    static struct sigchain_face face = {.action = action,
+                                        .mask = believed_mask,
+                                        .set_mask = believed_set_mask,
+                                        .pending = pending,
+                                        .stack = stack,
+                                        .block = calls_block};
     sigchain_attach *attach = find_preloaded();
     if (!attach)
         return;

@@ -40,6 +40,7 @@ static bool are_caught;
 static bool has_ended;
 /* The signals that the program does not block, but SIGSYS. */
 static uint64_t kept;
+static bool is_without_detours;
 
 /* ---- calls that do not trap ---- */
 
@@ -80,10 +81,9 @@ static void pass(const struct system_call *call, size_t room)
 
 /* ---- preparation ---- */
 
-/* In a process that runs already, code is afterwards as it was. */
 void syscalls_prepare(void)
 {
-    if (!kept)
+    if (!is_without_detours)
         detours_prepare();
 }
 
@@ -110,8 +110,9 @@ static uint64_t open_signals(void)
     return SIGNAL_BIT(SIGSYS) | __atomic_load_n(&kept, __ATOMIC_RELAXED);
 }
 
-void syscalls_keep(uint64_t signals)
+void syscalls_keep(uint64_t signals, bool has_detours)
 {
+    is_without_detours = !has_detours;
     __atomic_store_n(&kept, signals, __ATOMIC_RELAXED);
 }
 

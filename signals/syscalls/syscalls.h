@@ -23,9 +23,10 @@ void syscalls_prepare(void);
  * False if the system refuses. Not async-signal-safe. */
 bool syscalls_begin(void);
 
-/* For a process that runs already, before syscalls_prepare: the program is also to block none of these signals, and to
- * take none from the library, as SIGSYS always; and no detour is made. Not async-signal-safe. */
-void syscalls_keep(uint64_t signals);
+/* Before syscalls_prepare: the program is also to block none of these signals, and to take none from the library, as
+ * SIGSYS always. `has_detours`: false for a process that runs already, whose code is to be as it was afterwards. Not
+ * async-signal-safe. */
+void syscalls_keep(uint64_t signals, bool has_detours);
 
 /* They are caught no longer, until syscalls_begin; no region may exist. Each thread takes one trap more. SIGSYS stays
  * the library's, and detours stay. Not async-signal-safe. */

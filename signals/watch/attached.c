@@ -6,9 +6,16 @@
 #include "platform/threads/thread.h"
 #include "signals/syscalls/syscalls.h"
 
+#define RAISED (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGFPE))
+
 void attached_begin(void)
 {
-    syscalls_keep(SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGFPE));
+    syscalls_keep(RAISED, false);
+}
+
+void started_begin(void)
+{
+    syscalls_keep(RAISED, true);
 }
 
 void attached_end(void)

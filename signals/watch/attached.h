@@ -1,5 +1,8 @@
-/* attached.h: for libsegue-watch.so in a process that runs already: nothing of the library is between the program and
- * the C library, so actions and masks for faults are kept where system calls are caught. */
+/* attached.h: for libsegue-watch.so: where system calls are caught, actions and masks for faults are kept.
+ *
+ * In a process that runs already nothing of the library is between the program and the C library. In one that was
+ * started libsegue-sigchain.so is, and this is for the calls that the C library makes by itself: posix_spawn,
+ * pthread_create and others block all signals, and touch memory of the program's then. */
 #ifndef SEGUE_SIGNALS_WATCH_ATTACHED_H
 #define SEGUE_SIGNALS_WATCH_ATTACHED_H
 
@@ -8,6 +11,7 @@
 
 /* Before segue_install with SEGUE_INSTALL_SYSTEM_CALLS. */
 void attached_begin(void);
+void started_begin(void);
 
 /* Before segue_uninstall: system calls are caught no longer. Nothing is watched any more. */
 void attached_end(void);

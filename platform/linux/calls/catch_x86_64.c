@@ -159,6 +159,13 @@ void calls_keep(uint64_t signals)
     __atomic_store_n(&kept, signals | SIGNAL_BIT(SIGSYS), __ATOMIC_RELAXED);
 }
 
+uint64_t calls_block(uint64_t signals)
+{
+    uint64_t before = 0;
+    calls_call(SYS_rt_sigprocmask, SIG_BLOCK, (long)address_of(&signals), (long)address_of(&before), MASK_SIZE, 0, 0);
+    return before;
+}
+
 void calls_die(void)
 {
     static const uint64_t default_action[4];

@@ -269,14 +269,6 @@ struct waiting {
     sigset_t room, before;
 };
 
-static void block_really(uint64_t word, sigset_t *before)
-{
-    sigset_t wanted;
-    sigemptyset(&wanted);
-    set_word(&wanted, word);
-    LIBC(pthread_sigmask)(SIG_BLOCK, &wanted, before);
-}
-
 static const sigset_t *wait_begin(struct waiting *waiting, const sigset_t *set)
 {
     waiting->face = set ? face_in_force() : NULL;
@@ -284,7 +276,8 @@ static const sigset_t *wait_begin(struct waiting *waiting, const sigset_t *set)
         return set;
     const sigset_t *given = for_kernel(set, &waiting->room);
     waiting->believed = waiting->face->mask();
-    block_really(waiting->face->pending() & ~word_of(set), &waiting->before);
+    sigemptyset(&waiting->before);
+    set_word(&waiting->before, waiting->face->block(waiting->face->pending() & ~word_of(set)));
     waiting->face->set_mask(word_of(set) & waiting->face->signals);
     return given;
 }

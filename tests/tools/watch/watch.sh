@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# watch.sh SEGUE COUNTER STRIPPED STATIC: `segue watch`, by what it prints of small programs (counter.c).
+# watch.sh SEGUE COUNTER STRIPPED STATIC SPAWNED: `segue watch`, by what it prints of small programs (counter.c,
+# spawned.c).
 set -uo pipefail
 . "$(dirname "$0")/../../support/check.sh"
 segue=$1
 counter=$2
 stripped=$3
 static=$4
+spawned=$5
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -81,6 +83,11 @@ check "and has a control character" "100 0" \
 
 watch --follow -o "$work/file" counter -- "$counter" 1 2 3 4 5 6
 check "children that are killed" "3 killed" "$status $(cat "$work/out")"
+
+native=$("$spawned")
+watch --count --read --write attributes actions words -- "$spawned"
+check "what is read with all signals blocked, and the program's own mask" "$native" "$(cat "$work/out")"
+check "by the child, too" yes "$(grep -q ' attributes .*__spawni_child' "$work/err" && echo yes || cat "$work/err")"
 
 # The program goes on without a reader of the report.
 status=0

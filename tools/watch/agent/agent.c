@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "signals/watch/attached.h"
 #include "signals/watch/counts/counts.h"
 #include "signals/watch/queue/queue.h"
 
@@ -116,6 +117,7 @@ __attribute__((constructor)) static void begin(void)
     if (!shared)
         return;
     shared->process = (uint32_t)getpid();
+    started_begin();
     say(shared, SHARED_READY);
     if (!wait_for_go(shared))
         return;
