@@ -110,20 +110,20 @@ SEGUE_API enum segue_status segue_mapping_decommit(const struct segue_mapping *m
  * pointer or an adopted mapping. MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_mapping_destroy(struct segue_mapping *mapping);
 
-/* Gives `size` bytes of private memory that is mapped already a second view, in place: puts shared
- * memory with the same contents and protections there. `memory` and `size` are whole pages, which
- * may have different protections. The alias has the program's protections, is within 2 GiB, and
- * lies between inaccessible pages. Other threads are suspended meanwhile, which needs
- * segue_suspend_install (in a process of one thread it does not): blocking system calls that they
- * are in end or begin again as signal(7) says. A child made by fork gets memory of its own, a copy,
- * or, if there is no memory, pages without access: its parent waits for that, at most 5 seconds;
- * children made in another way (vfork, posix_spawn, a bare system call) share it. Huge pages are
- * split. Until segue_mapping_release, the program must not unmap or remap the pages. Returns
- * SEGUE_OK; SEGUE_INVALID; SEGUE_BUSY inside a fault, or if a running thread's stack pointer is in
- * the pages or a little above them; SEGUE_UNSUPPORTED for memory that is not private to the
- * process, that is code, a thread's static thread-local storage or the library's own; SEGUE_TIMEOUT
- * if a thread could not be suspended; SEGUE_NOT_FOUND without segue_suspend_install;
- * SEGUE_NO_MEMORY; SEGUE_SYSTEM. MT-Safe, AS-Unsafe. */
+/* Gives `size` bytes of memory that is mapped already a second view, in place. Private memory: puts
+ * shared memory with the same contents and protections there. Shared memory: both views are further
+ * mappings of its pages. `memory` and `size` are whole pages, which may have different protections.
+ * The alias has the program's protections, is within 2 GiB, and lies between inaccessible pages.
+ * Other threads are suspended meanwhile, which needs segue_suspend_install (in a process of one
+ * thread it does not): blocking system calls that they are in end or begin again as signal(7) says.
+ * Of private memory a child made by fork gets a copy of its own, or, if there is no memory, pages
+ * without access: its parent waits for that, at most 5 seconds; children made in another way
+ * (vfork, posix_spawn, a bare system call) share it. Huge pages are split. Until
+ * segue_mapping_release, the program must not unmap or remap the pages. Returns SEGUE_OK;
+ * SEGUE_INVALID; SEGUE_BUSY inside a fault, or if a running thread's stack pointer is in the pages
+ * or a little above them; SEGUE_UNSUPPORTED for memory that is code, a thread's static thread-local
+ * storage or the library's own; SEGUE_TIMEOUT if a thread could not be suspended; SEGUE_NOT_FOUND
+ * without segue_suspend_install; SEGUE_NO_MEMORY; SEGUE_SYSTEM. MT-Safe, AS-Unsafe. */
 SEGUE_CHECK SEGUE_API enum segue_status segue_mapping_adopt(void *memory, size_t size,
                                                             struct segue_mapping *mapping);
 

@@ -97,11 +97,11 @@ struct segue_watch_record {
  * program must not unmap, remap or change the protection of the pages, unless the library sees its
  * system calls (SEGUE_INSTALL_SYSTEM_CALLS): then all these go on working. Returns SEGUE_OK;
  * SEGUE_INVALID; SEGUE_BUSY inside a fault, or if the range has a page of a running thread's stack
- * at or below its stack pointer; SEGUE_UNSUPPORTED for memory that is not private to the process,
- * that is code, a thread's static thread-local storage or the library's own; SEGUE_OVERLAP if a
- * page lies in a region of the program's; SEGUE_TIMEOUT if a thread could not be suspended;
- * SEGUE_NOT_FOUND without segue_install or segue_suspend_install; SEGUE_NO_MEMORY; SEGUE_SYSTEM.
- * With every status but SEGUE_OK nothing is watched that was not before. MT-Safe, AS-Unsafe. */
+ * at or below its stack pointer; SEGUE_UNSUPPORTED for memory that is code, a thread's static
+ * thread-local storage or the library's own; SEGUE_OVERLAP if a page lies in a region of the
+ * program's; SEGUE_TIMEOUT if a thread could not be suspended; SEGUE_NOT_FOUND without
+ * segue_install or segue_suspend_install; SEGUE_NO_MEMORY; SEGUE_SYSTEM. With every status but
+ * SEGUE_OK nothing is watched that was not before. MT-Safe, AS-Unsafe. */
 SEGUE_CHECK SEGUE_API enum segue_status segue_watch_add(const struct segue_watch *watches,
                                                         size_t count, uint64_t *ids);
 

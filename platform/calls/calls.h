@@ -186,10 +186,18 @@ struct memory_change {
     uint64_t moved;
     /* A range with holes is changed all the same. */
     bool passes_holes;
+    /* What the first range has is still there afterwards: it has been mapped elsewhere, too. */
+    bool stays;
 };
 
 /* Whether the call changes what is mapped; fills in `change`. General registers only. */
 bool calls_changes_memory(const struct system_call *call, struct memory_change *change);
+
+/* How many bytes of a file the call maps, if it maps one, from the address on that it returns; else 0. General
+ * registers only. */
+uint64_t calls_maps_file(const struct system_call *call);
+/* Its descriptor; -1 without one. */
+int calls_mapped_file(const struct system_call *call);
 
 /* Makes such a call, not caught: with its arguments; or, if it replaces no pages, for those from `start` to `end`,
  * wherever they are. Return its result, or a negative error number. */

@@ -2,8 +2,9 @@
  * is kept elsewhere meanwhile, and put back: so it is the same mapping afterwards, of the same file, with what the
  * program has advised or locked.
  *
- * The contents are copied, so no other thread may access the pages meanwhile. Addresses and sizes are multiples of
- * platform_page_size(), and sizes are greater than 0. */
+ * The contents of private memory are copied, so no other thread may access the pages meanwhile. Of shared memory the
+ * views are further mappings of the same pages. Addresses and sizes are multiples of platform_page_size(), and sizes
+ * are greater than 0. */
 #ifndef SEGUE_PLATFORM_ADOPTED_H
 #define SEGUE_PLATFORM_ADOPTED_H
 
@@ -36,9 +37,9 @@ long platform_release(const struct adoption *adoption);
  * platform_adopt. Async-signal-safe. */
 long platform_adopt_refresh(const struct adoption *adoption);
 
-/* In a child made by fork: the pages get a second view of their own, with the present contents and protections. Until
- * then the parent's and the child's are the same memory. If there is no memory, the child has no access to the pages.
- * Async-signal-safe. */
+/* In a child made by fork: pages of private memory get a second view of their own, with the present contents and
+ * protections. Until then the parent's and the child's are the same memory. If there is no memory, the child has no
+ * access to the pages. Async-signal-safe. */
 void platform_adopt_anew(const struct adoption *adoption);
 
 #endif

@@ -68,4 +68,8 @@ bool mappings_find_named(uint64_t address, struct mapping *mapping, char *name, 
 /* Whether a descriptor is of the mapping's file. */
 bool mappings_is_file(const struct mapping *mapping, int file);
 
+/* What mappings of a file have as `file`: of a descriptor's file, or of the one at a path now. 0 without one. */
+uint64_t mappings_file_of(int descriptor);
+uint64_t mappings_file_at(const char *path);
+
 #endif

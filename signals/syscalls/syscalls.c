@@ -56,10 +56,10 @@ static SEGUE_HOT_POLICY bool is_plain(const struct system_call *call)
         return true;
     if (calls_is_own(call))
         return false;
-    if (region_count() == 0)
-        return true;
     if (change_is_wanted(call))
         return false;
+    if (region_count() == 0)
+        return true;
     if (calls_has_row(call))
         return !calls_visit(call, peek_plainly, space_has_region);
     uint8_t pointers = calls_refused_pointers(call->number);
@@ -207,13 +207,13 @@ static bool take(struct system_call *call, size_t room)
         pass(call, room);
         return true;
     }
+    if (change_is_wanted(call)) {
+        change_run(call);
+        return true;
+    }
     if (region_count() == 0) {
         if (!calls_serve_own(call))
             pass(call, room);
-        return true;
-    }
-    if (change_is_wanted(call)) {
-        change_run(call);
         return true;
     }
     bool is_known = calls_is_known(call, NULL);

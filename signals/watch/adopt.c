@@ -24,6 +24,7 @@
 #include "policy.h"
 #include "signals/mutator/suspend.h"
 #include "signals/threads/thread.h"
+#include "signals/watch/queue/queue.h"
 
 /* The most adoptions. */
 #define MOST 65536u
@@ -167,8 +168,20 @@ static bool has_thread_of(const struct adoption *pages, uint64_t base)
     return overlap(pages, whole_page(base - (own - state)), whole_page(base + THREAD_RECORD) + PAGE);
 }
 
+/* Second views, and what is kept elsewhere. */
+static bool has_views(const struct adoption *pages)
+{
+    for (unsigned i = 0; i < used; i++)
+        if (all[i].pages.size && (overlap(pages, all[i].reserved, all[i].reserved + all[i].reserved_size) ||
+                                  overlap(pages, all[i].kept, all[i].kept + all[i].kept_size)))
+            return true;
+    return false;
+}
+
 static const char *refusal_of_pages(const struct adoption *pages)
 {
+    if (has_views(pages) || (queue_memory() && has_mapping_of(pages, queue_memory())))
+        return "the pages are the library's own";
     if (has_mapping_of(pages, &in_data) ||
         overlap(pages, whole_page((uint64_t)(uintptr_t)__bss_start), (uint64_t)(uintptr_t)_end))
         return "the pages are beside the library's own data: link the program with the shared library";

@@ -11,6 +11,7 @@
 #include "changes.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "areas.h"
 #include "decode/x86/page.h"
@@ -21,8 +22,13 @@
 #include "platform/threads/thread.h"
 #include "signals/syscalls/change/change.h"
 #include "signals/threads/thread.h"
+#include "signals/watch/files/files.h"
 #include "signals/watch/queue/gate.h"
 #include "signals/watch/queue/queue.h"
+
+/* Of the shared library. */
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+extern const char _etext[] __attribute__((visibility("hidden")));
 
 /* ---- calls that leave the pages where they are ---- */
 
@@ -80,10 +86,9 @@ struct again {
     uint64_t *ids;
 };
 
-static void report(const struct watch_range *range, const struct system_call *call, enum segue_watch_kind kind,
-                   uint64_t to)
+static void report(const struct watch_range *range, const struct system_call *call, unsigned kind, uint64_t to)
 {
-    const struct segue_watch_record record = {
+    struct segue_watch_record record = {
         .id = range->number,
         .time = platform_clock(),
         .address = range->start,
@@ -95,6 +100,8 @@ static void report(const struct watch_range *range, const struct system_call *ca
         .system_call = (int32_t)call->number,
         .moved_to = to,
     };
+    if (range->flags & WATCH_OF_FILE)
+        memcpy(record.before, &(uint64_t){range->start - range->origin}, sizeof range->origin);
     gate_begin();
     queue_put(&record, NULL, range->flags & SEGUE_WATCH_WAIT);
     gate_end();
@@ -128,7 +135,8 @@ static size_t list_again(const struct taken *taken, uint64_t last, uint64_t dist
         list->watches[count++] = (struct segue_watch){.address = (const void *)(uintptr_t)(range->start + distance),
                                                       .size = end - range->start,
                                                       .flags = range->flags,
-                                                      .thread = range->thread};
+                                                      .thread = range->thread,
+                                                      .reserved = {range->origin + distance}};
     }
     return count;
 }
@@ -179,6 +187,9 @@ static long replace(const struct system_call *call, const struct memory_change *
     if (!is_taken || calls_change_failed(call, result)) {
         give(&first, call, change->start, is_taken ? UINT64_MAX : 0, 0);
         give(&second, call, change->second_start, is_taken ? UINT64_MAX : 0, 0);
+    } else if (change->stays) {
+        give(&first, call, change->start, UINT64_MAX, 0);
+        give(&second, call, change->second_start, 0, 0);
     } else {
         give(&first, call, change->start, change->moved, change->moved ? (uint64_t)result - change->start : 0);
         give(&second, call, change->second_start, 0, 0);
@@ -188,18 +199,87 @@ static long replace(const struct system_call *call, const struct memory_change *
     return result;
 }
 
+/* ---- calls that map a file ---- */
+
+/* Also in a handler. */
+static void note_refusal(const struct watched_file *file, const char *why)
+{
+    struct file_found *found = file->found;
+    uint32_t none = 0;
+    __atomic_fetch_add(&found->refused, 1, __ATOMIC_RELAXED);
+    if (__atomic_compare_exchange_n(&found->has_reason, &none, 1, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        for (size_t i = 0; i + 1 < sizeof found->reason && why[i]; i++)
+            found->reason[i] = why[i];
+}
+
+static void miss(const struct system_call *call)
+{
+    files_each_of(calls_mapped_file(call), note_refusal, "the thread that mapped it had too little of its stack left");
+}
+
+static void watch_part(void *call, const struct watched_file *file, uint64_t at, uint64_t size, uint64_t offset)
+{
+    const uint32_t flags = file->flags | WATCH_OF_FILE;
+    const struct segue_watch watch = {
+        .address = (const void *)(uintptr_t)at, .size = size, .flags = flags, .reserved = {at - offset}};
+    uint64_t id = file->number;
+    if (watch_again(&watch, 1, &id) != SEGUE_OK) {
+        note_refusal(file, segue_reason());
+        return;
+    }
+    __atomic_fetch_add(&file->found->watched, 1, __ATOMIC_RELAXED);
+    const struct watch_range range = {at, at + size, 0, file->number, flags, at - offset};
+    if (call)
+        report(&range, call, WATCH_MAPPED, at);
+}
+
+void changes_watch_files(const struct mapping *mapping, const struct system_call *call)
+{
+    files_look(mapping, watch_part, (void *)(uintptr_t)call);
+}
+
+/* Not of the library's own calls, which it makes in handlers and under its locks. */
+static SEGUE_HOT_POLICY bool follows_files(const struct system_call *call)
+{
+    const uint64_t start = (uint64_t)(uintptr_t)__ehdr_start, end = (uint64_t)(uintptr_t)_etext;
+    return files_are_followed() && call->instruction - start >= end - start;
+}
+
+/* What a call has mapped. */
+static void watch_mapped(const struct system_call *call, uint64_t start, uint64_t size)
+{
+    struct mapping mapping;
+    for (uint64_t at = start, end = start + size; at < end; at = mapping.end) {
+        if (!mappings_find(at, &mapping))
+            return;
+        if (mapping.end > end)
+            mapping.end = end;
+        if (mapping.start < start) {
+            mapping.offset += start - mapping.start;
+            mapping.start = start;
+        }
+        changes_watch_files(&mapping, call);
+    }
+}
+
 /* ---- in place of a call ---- */
 
 static long make(const struct system_call *call)
 {
     struct memory_change change;
     const int kept = error_number_get();
-    if (!calls_changes_memory(call, &change))
+    const bool changes = calls_changes_memory(call, &change);
+    const uint64_t mapped = follows_files(call) ? calls_maps_file(call) : 0;
+    if (!changes && !mapped)
         return calls_change(call);
     if (thread_is_inside())
-        return CALLS_NO_MEMORY;
+        return changes ? CALLS_NO_MEMORY : calls_change(call);
     const uint64_t mask = adopt_begin();
-    const long result = change.kind == MEMORY_REPLACED ? replace(call, &change) : change_in_place(call, &change);
+    const long result = !changes                         ? calls_change(call)
+                        : change.kind == MEMORY_REPLACED ? replace(call, &change)
+                                                         : change_in_place(call, &change);
+    if (mapped && !calls_change_failed(call, result))
+        watch_mapped(call, (uint64_t)result, mapped);
     adopt_end(mask);
     error_number_set(kept);
     return result;
@@ -207,6 +287,6 @@ static long make(const struct system_call *call)
 
 void changes_begin(void)
 {
-    static const struct memory_changer changer = {adopt_is_locked_here, make};
+    static const struct memory_changer changer = {adopt_is_locked_here, follows_files, miss, make};
     change_follow(&changer);
 }

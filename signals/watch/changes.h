@@ -5,10 +5,16 @@
 
 #include <segue/watch.h>
 
+#include "platform/memory/mappings.h"
 #include "signals/watch/index/index.h"
 
 /* Before a region is added. */
 void changes_begin(void);
+
+/* Watches what of a mapping is of a file that is followed (files.h), and is not watched yet; `call` has mapped it, or
+ * NULL. */
+struct system_call;
+void changes_watch_files(const struct mapping *mapping, const struct system_call *call);
 
 /* ---- for changes.c, in watch.c; under the lock of adopt.h ---- */
 
@@ -17,7 +23,8 @@ void changes_begin(void);
 size_t watch_count_in(uint64_t start, uint64_t size);
 bool watch_forget(uint64_t start, uint64_t size, struct watch_range *cut);
 
-/* Watches ranges that have numbers, `ids`. */
+/* Watches ranges that have numbers, `ids`. Their flags may have WATCH_OF_FILE, with WATCH_ORIGIN. */
+#define WATCH_ORIGIN(watch) (watch)->reserved[0]
 enum segue_status watch_again(const struct segue_watch *watches, size_t count, uint64_t *ids);
 
 #endif

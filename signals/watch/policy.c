@@ -102,6 +102,7 @@ static void report_part(const struct watch_range *range, const struct part *part
         .direction = part->direction,
         .has_values = part->before != NULL,
         .system_call = maker->system_call,
+        .moved_to = range->flags & WATCH_OF_FILE ? part->address - range->origin : 0,
     };
     if (part->before) {
         copy_value(record.before, part->before, part->size);

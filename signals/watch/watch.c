@@ -18,6 +18,7 @@
 #include "signals/syscalls/syscalls.h"
 #include "signals/threads/thread.h"
 #include "signals/watch/counts/counts.h"
+#include "signals/watch/files/files.h"
 #include "signals/watch/index/index.h"
 #include "signals/watch/index/sort.h"
 #include "signals/watch/queue/queue.h"
@@ -221,7 +222,8 @@ static void take_ranges(const struct segue_watch *watches, size_t count, struct 
     for (size_t i = 0; i < count; i++) {
         const uint64_t start = (uint64_t)(uintptr_t)watches[i].address;
         const uint32_t number = is_again ? (uint32_t)ids[i] : take_number();
-        ranges[i] = (struct watch_range){start, start + watches[i].size, watches[i].thread, number, watches[i].flags};
+        ranges[i] = (struct watch_range){start,  start + watches[i].size, watches[i].thread,
+                                         number, watches[i].flags,        WATCH_ORIGIN(&watches[i])};
         if (is_again)
             continue;
         ids[i] = number;
@@ -332,6 +334,69 @@ static size_t numbers_left(void)
     for (size_t i = 0; i < SEGUE_WATCHES_MOST; i++)
         left += !is_used[i];
     return left;
+}
+
+/* ---- files ---- */
+
+/* The list of mappings, which changes while they are watched. */
+#define MAPPINGS_MOST 65536u
+
+static void watch_mappings(struct mapping *found)
+{
+    char piece[PAGE];
+    struct mappings list;
+    size_t count = 0;
+    if (!mappings_open(&list, piece, sizeof piece))
+        return;
+    while (count < MAPPINGS_MOST && mappings_next(&list, &found[count]))
+        count += found[count].file != 0;
+    mappings_close(&list);
+    for (size_t i = 0; i < count; i++)
+        changes_watch_files(&found[i], NULL);
+}
+
+/* Calls that are being made are seen when they are done: all threads are interrupted. */
+static enum segue_status begin_files(struct watched_file *files, size_t count)
+{
+    struct held held;
+    struct mapping *found = platform_map(MAPPINGS_MOST * sizeof *found);
+    files_follow(files, count);
+    calls_look_anew();
+    enum segue_status status = found ? hold_all(&held) : SEGUE_NO_MEMORY;
+    if (status == SEGUE_OK) {
+        hold_end(&held);
+        watch_mappings(found);
+    } else {
+        files_follow(NULL, 0);
+    }
+    if (found)
+        platform_unmap(found, MAPPINGS_MOST * sizeof *found);
+    return status;
+}
+
+enum segue_status watch_files(struct watched_file *files, size_t count, uint64_t *ids)
+{
+    if (!syscalls_are_caught())
+        return reason_give(SEGUE_UNSUPPORTED, "a file's mappings are seen by system calls, which are not caught here");
+    adopt_lock();
+    enum segue_status status = prepare() && numbers_left() >= count ? SEGUE_OK : reason_give(SEGUE_NO_MEMORY, NULL);
+    for (size_t i = 0; status == SEGUE_OK && i < count; i++) {
+        ids[i] = files[i].number = take_number();
+        if (has_counted[files[i].number - 1])
+            counts_clear(files[i].number);
+        has_counted[files[i].number - 1] = files[i].flags & SEGUE_WATCH_COUNT;
+    }
+    if (status == SEGUE_OK)
+        status = begin_files(files, count);
+    adopt_unlock();
+    return status;
+}
+
+void watch_no_files(void)
+{
+    adopt_lock();
+    files_follow(NULL, 0);
+    adopt_unlock();
 }
 
 enum segue_status segue_watch_add(const struct segue_watch *watches, size_t count, uint64_t *ids)

@@ -13,7 +13,8 @@ const struct verb_words watch_words = {
              "NAME.MEMBER, NAME[INDEX], and both "
              "repeated: a part of one, by its debug information. *NAME: what a pointer points to when the program "
              "begins. FILE:NAME: a variable of a shared library, as libx.so.1:state. ADDRESS:SIZE: numbers, "
-             "hexadecimal with 0x."},
+             "hexadecimal with 0x. map:PATH: each mapping of that file, as they come and go; map:PATH+OFFSET:SIZE: of "
+             "a part of it."},
             {"PROGRAM [ARGUMENT...]", "what to run; it must not be linked statically",
              "Its files, streams and exit status are its own."},
             {0},

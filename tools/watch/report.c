@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "signals/watch/files/files.h"
 #include "tools/support/json/json_write.h"
 #include "tools/support/message.h"
 #include "tools/support/quote.h"
@@ -223,6 +224,8 @@ static const char *verb_of(const struct segue_watch_record *record)
         return "ends the watch of";
     if (record->kind == SEGUE_WATCH_MOVED)
         return "moves";
+    if (record->kind == WATCH_MAPPED)
+        return "maps";
     switch (record->direction & (SEGUE_READ | SEGUE_WRITE)) {
     case SEGUE_READ:
         return "reads";
@@ -282,10 +285,15 @@ static void add_values(struct text *line, const struct access *access)
     }
 }
 
+static bool is_placed(const struct segue_watch_record *record)
+{
+    return record->kind == SEGUE_WATCH_MOVED || record->kind == WATCH_MAPPED;
+}
+
 static void add_move(struct text *line, const struct segue_watch_record *record)
 {
     char to[32];
-    snprintf(to, sizeof to, " to %#" PRIx64, record->moved_to);
+    snprintf(to, sizeof to, " %s %#" PRIx64, record->kind == WATCH_MAPPED ? "at" : "to", record->moved_to);
     text_add(line, to);
 }
 
@@ -310,7 +318,7 @@ static void print_line(struct report *report, const struct access *access)
     text_add(line, " (");
     text_add_decimal(line, record->size);
     text_add(line, record->size == 1 ? " byte)" : " bytes)");
-    if (record->kind == SEGUE_WATCH_MOVED)
+    if (is_placed(record))
         add_move(line, record);
     else if (record->has_values)
         add_values(line, access);
@@ -344,7 +352,7 @@ static void print_json(struct report *report, const struct access *access)
     json_number(&json, "address", (int64_t)record->address);
     json_number(&json, "size", (int64_t)record->size);
     json_text(&json, "access", verb_of(record));
-    if (record->kind == SEGUE_WATCH_MOVED)
+    if (is_placed(record))
         json_number(&json, "to", (int64_t)record->moved_to);
     if (place->line)
         json_number(&json, "line", place->line);
@@ -365,7 +373,9 @@ static void print_json(struct report *report, const struct access *access)
 static void name_access(const struct target *target, uint64_t offset, char *name, size_t size)
 {
     const size_t length = strlen(target->name);
-    if (offset == 0 && length < size)
+    if (target->path)
+        snprintf(name, size, "%s+0x%" PRIx64, target->shown, target->offset + offset);
+    else if (offset == 0 && length < size)
         memcpy(name, target->name, length + 1);
     else
         snprintf(name, size, "%s+%" PRIu64, target->name, offset);
@@ -398,6 +408,8 @@ static bool describe_access(struct report *report, const struct segue_watch_reco
 static uint64_t offset_of(const struct report *report, const struct segue_watch_record *record,
                           const struct target *target)
 {
+    if (target->path)
+        return file_offset_of(record) - target->offset;
     return moves_origin(&report->moves, record) - target->address;
 }
 

@@ -13,6 +13,7 @@
 #include "tools/support/verb.h"
 #include "tools/watch/attach/stop.h"
 #include "tools/watch/names/chain.h"
+#include "tools/watch/names/mapped.h"
 
 #define VERB "watch"
 
@@ -37,16 +38,32 @@ static void interrupt(int number)
 static bool find_targets(const struct options *options, const struct code *code, struct target *targets)
 {
     bool all = true;
+    size_t files = 0;
     for (size_t i = 0; i < options->target_count; i++)
-        all = target_find(code, options->targets[i], &targets[i]) && all;
-    return all;
+        all = (mapped_is(options->targets[i]) ? mapped_find(options->targets[i], &targets[i])
+                                              : target_find(code, options->targets[i], &targets[i])) &&
+              all;
+    for (size_t i = 0; i < options->target_count; i++) {
+        files += targets[i].path != NULL;
+        if (all && options->heat && !targets[i].size) {
+            complain(VERB, "%s: a map (--heat) wants its size: map:PATH+OFFSET:SIZE", targets[i].name);
+            all = false;
+        }
+    }
+    if (files > SHARED_FILES)
+        complain(VERB, "there are more than %u targets map:PATH", SHARED_FILES);
+    return all && files <= SHARED_FILES;
 }
 
 static void give_targets(const struct options *options, struct program *program, const struct target *targets)
 {
-    for (size_t i = 0; i < options->target_count; i++)
-        program->shared->ranges[i] =
-            (struct shared_range){.address = targets[i].address, .size = targets[i].size, .flags = options->flags};
+    for (size_t i = 0; i < options->target_count; i++) {
+        const bool is_file = targets[i].path;
+        program->shared->ranges[i] = (struct shared_range){
+            .address = targets[i].address, .size = is_file ? 0 : targets[i].size, .flags = options->flags};
+        if (is_file)
+            mapped_give(program->shared, &targets[i], (uint32_t)i);
+    }
     program->shared->range_count = (uint32_t)options->target_count;
     program->shared->keeps_stacks = options->callers != 0;
     program->shared->stops = options->stops;
@@ -154,6 +171,7 @@ static int watch(const struct options *options, struct program *program, struct 
     }
     report_begin(report, program, code, targets);
     report_all(options, program, report);
+    mapped_say(program->shared, targets);
     /* Their instructions are looked up in files. */
     return report_end(report) ? program_leave(program) : EXIT_FAILED;
 }
@@ -181,6 +199,7 @@ static int watch_running(const struct options *options, struct code *code, struc
     }
     report_begin(report, &program, code, targets);
     report_all(options, &program, report);
+    mapped_say(program.shared, targets);
     const char *left = program_left(&program);
     if (left)
         complain(VERB, "%s is not as before: %s", program.name, left);
@@ -211,6 +230,10 @@ static int run_watch(int argument_count, char **arguments)
         abort();
     result = (options.process ? watch_running : watch_started)(&options, &code, targets);
     code_end(&code);
+    for (size_t i = 0; i < options.target_count; i++) {
+        free(targets[i].shown);
+        free(targets[i].path);
+    }
     free(targets);
     return result;
 }

@@ -228,6 +228,18 @@ const char *calls_name(uint64_t number)
     return NULL;
 }
 
+uint64_t calls_maps_file(const struct system_call *call)
+{
+    (void)call;
+    return 0;
+}
+
+int calls_mapped_file(const struct system_call *call)
+{
+    (void)call;
+    return -1;
+}
+
 bool calls_changes_memory(const struct system_call *call, struct memory_change *change)
 {
     (void)call;

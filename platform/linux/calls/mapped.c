@@ -72,6 +72,7 @@ static SEGUE_HOT_POLICY void take_move(const struct system_call *call, struct me
     /* Of no size: a second mapping of the page, for memory that is shared. */
     change->end = change->start + (size ? size : PAGE);
     change->moved = arguments[2];
+    change->stays = size == 0;
     if (arguments[3] & MREMAP_FIXED) {
         change->second_start = arguments[4];
         change->second_end = arguments[4] + pages(arguments[2]);
@@ -151,6 +152,19 @@ SEGUE_HOT_POLICY bool calls_changes_memory(const struct system_call *call, struc
     default:
         return false;
     }
+}
+
+SEGUE_HOT_POLICY uint64_t calls_maps_file(const struct system_call *call)
+{
+    const uint64_t *arguments = call->arguments;
+    if (call->number == SYS_mremap)
+        return pages(arguments[2]);
+    return call->number == SYS_mmap && !(arguments[3] & MAP_ANONYMOUS) ? pages(arguments[1]) : 0;
+}
+
+int calls_mapped_file(const struct system_call *call)
+{
+    return call->number == SYS_mmap ? (int)call->arguments[4] : -1;
 }
 
 long calls_change_range(const struct system_call *call, uint64_t start, uint64_t end)

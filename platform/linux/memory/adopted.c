@@ -4,7 +4,8 @@
  * protections of the second view are those that the program has set, so they need no other record.
  *
  * Memory that no file holds is not kept twice: its pages are dropped where the mapping is kept. Those of a file are
- * kept, and what differs at the end is written to them.
+ * kept, and what differs at the end is written to them. Of a shared mapping the two views are further mappings of the
+ * same pages: nothing is copied, and what other processes write is seen.
  *
  * SOURCES: mremap(2): with an old size of 0 it makes a second mapping of the same shared pages; with MREMAP_FIXED it
  * replaces what is mapped there. Linux mm/vma.c (a mapping that comes back to where it was becomes one with its
@@ -84,8 +85,6 @@ const char *platform_adopt_refusal(uint64_t at, uint64_t size)
     for (uint64_t part; at < end; at += part) {
         if (!find_part(at, end, &mapping, &part))
             return "no memory is mapped at an address of the range";
-        if (mapping.is_shared)
-            return "the memory is shared: with a file, another mapping, or another process";
         if (mapping.protection & PLATFORM_EXECUTE)
             return "the memory is code";
     }
@@ -118,22 +117,25 @@ static long copy(uint64_t from, uint64_t to, uint64_t size)
 
 /* ---- to a second view ---- */
 
-/* The copy's pages, all of which can be written, in place of the part that begins at `at`. After an error the part is
- * as it was. */
+/* Pages of the second view in place of the part that begins at `at`: the copy's, all of which can be written; or, of
+ * shared memory, its own. After an error the part is as it was. */
 static long replace_part(const struct adoption *adoption, uint64_t at, uint64_t part, const struct mapping *mapping)
 {
     const uint64_t alias = at - adoption->at + adoption->alias, kept = at - adoption->at + adoption->kept;
     long result = move(at, part, part, kept);
     if (result != 0)
         return result;
-    result = move(alias, 0, part, at);
+    if (mapping->is_shared)
+        result = move(kept, 0, part, alias);
+    if (result == 0)
+        result = move(alias, 0, part, at);
     if (result == 0)
         result = protect(at, part, mapping->protection);
     if (result == 0)
         result = protect(alias, part, mapping->protection);
     if (result != 0)
         move(kept, part, part, at);
-    else if (!mapping->file)
+    else if (!mapping->file && !mapping->is_shared)
         system_call3(SYS_madvise, (long)kept, (long)part, MADV_DONTNEED);
     return result;
 }
@@ -157,7 +159,8 @@ static long copy_all(const struct adoption *adoption)
     for (uint64_t at = adoption->at, part; at < end && result == 0; at += part) {
         if (!find_part(at, end, &mapping, &part))
             return -ENOENT;
-        result = copy_part(at, at - adoption->at + adoption->alias, part, mapping.protection);
+        if (!mapping.is_shared)
+            result = copy_part(at, at - adoption->at + adoption->alias, part, mapping.protection);
     }
     return result;
 }
@@ -217,16 +220,12 @@ static long write_back(uint64_t from, uint64_t to, uint64_t size)
     return 0;
 }
 
-static long release_part(uint64_t at, uint64_t alias, uint64_t kept, uint64_t part, int protection)
+static long write_part_back(uint64_t alias, uint64_t kept, uint64_t part, int protection)
 {
     long result = protect(kept, part, PROT_READ | PROT_WRITE);
     if (result == 0 && !(protection & PROT_READ))
         result = protect(alias, part, PROT_READ);
-    if (result == 0)
-        result = write_back(alias, kept, part);
-    if (result == 0)
-        result = protect(kept, part, protection);
-    return result == 0 ? move(kept, part, part, at) : result;
+    return result == 0 ? write_back(alias, kept, part) : result;
 }
 
 long platform_release(const struct adoption *adoption)
@@ -239,7 +238,12 @@ long platform_release(const struct adoption *adoption)
         const uint64_t offset = alias - adoption->alias, kept = adoption->kept + offset;
         if (!find_part(alias, end, &of_alias, &part) || !find_part(kept, kept + part, &of_kept, &of_both))
             return -ENOENT;
-        result = release_part(adoption->at + offset, alias, kept, of_both, of_alias.protection);
+        if (!of_kept.is_shared)
+            result = write_part_back(alias, kept, of_both, of_alias.protection);
+        if (result == 0)
+            result = protect(kept, of_both, of_alias.protection);
+        if (result == 0)
+            result = move(kept, of_both, of_both, adoption->at + offset);
     }
     if (result == 0)
         reserve_anew(adoption);
@@ -287,7 +291,8 @@ long platform_adopt_refresh(const struct adoption *adoption)
         const uint64_t kept = alias - adoption->alias + adoption->kept;
         if (!find_part(alias, end, &of_alias, &part) || !find_part(kept, kept + part, &of_kept, &of_both))
             return -ENOENT;
-        result = refresh_part(alias, kept, of_both, &of_kept);
+        if (!of_kept.is_shared)
+            result = refresh_part(alias, kept, of_both, &of_kept);
     }
     return result;
 }
@@ -318,14 +323,16 @@ static long renew_part(uint64_t at, uint64_t alias, uint64_t part, int of_view, 
 static long renew(const struct adoption *adoption)
 {
     const uint64_t end = adoption->at + adoption->size;
-    struct mapping of_view, of_alias;
-    uint64_t part, of_both;
+    struct mapping of_view, of_alias, of_kept;
+    uint64_t part, of_both, of_all;
     long result = 0;
-    for (uint64_t at = adoption->at; at < end && result == 0; at += of_both) {
-        const uint64_t alias = at - adoption->at + adoption->alias;
-        if (!find_part(at, end, &of_view, &part) || !find_part(alias, alias + part, &of_alias, &of_both))
+    for (uint64_t at = adoption->at; at < end && result == 0; at += of_all) {
+        const uint64_t offset = at - adoption->at, alias = offset + adoption->alias, kept = offset + adoption->kept;
+        if (!find_part(at, end, &of_view, &part) || !find_part(alias, alias + part, &of_alias, &of_both) ||
+            !find_part(kept, kept + of_both, &of_kept, &of_all))
             return -ENOENT;
-        result = renew_part(at, alias, of_both, of_view.protection, of_alias.protection);
+        if (!of_kept.is_shared)
+            result = renew_part(at, alias, of_all, of_view.protection, of_alias.protection);
     }
     return result;
 }

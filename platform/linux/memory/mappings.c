@@ -279,9 +279,27 @@ bool mappings_find_named(uint64_t address, struct mapping *mapping, char *name, 
     return find(address, mapping, (struct name){name, size});
 }
 
-bool mappings_is_file(const struct mapping *mapping, int file)
+/* ---- files ---- */
+
+uint64_t mappings_file_of(int descriptor)
 {
     struct stat64 status = {0};
-    return mapping->file && system_call3(CALL_FSTAT, file, (long)&status, 0) == 0 &&
-           file_of(status.st_ino, major(status.st_dev), minor(status.st_dev)) == mapping->file;
+    if (system_call3(CALL_FSTAT, descriptor, (long)&status, 0) != 0)
+        return 0;
+    return file_of(status.st_ino, major(status.st_dev), minor(status.st_dev));
+}
+
+bool mappings_is_file(const struct mapping *mapping, int file)
+{
+    return mapping->file && mappings_file_of(file) == mapping->file;
+}
+
+uint64_t mappings_file_at(const char *path)
+{
+    long descriptor = system_call4(SYS_openat, AT_FDCWD, (long)path, O_PATH | O_CLOEXEC, 0);
+    if (descriptor < 0)
+        return 0;
+    uint64_t file = mappings_file_of((int)descriptor);
+    system_call3(SYS_close, descriptor, 0, 0);
+    return file;
 }

@@ -5,6 +5,7 @@
 
 #include "decode/x86/page.h"
 #include "emulate/windows/guard.h"
+#include "signals/regions/region.h"
 #include "signals/syscalls/space.h"
 
 static const struct memory_changer *changer;
@@ -14,16 +15,19 @@ void change_follow(const struct memory_changer *by)
     __atomic_store_n(&changer, by, __ATOMIC_RELEASE);
 }
 
+static SEGUE_HOT_POLICY bool changes_region(const struct system_call *call)
+{
+    struct memory_change change;
+    return region_count() != 0 && calls_changes_memory(call, &change) &&
+           ((change.start < change.end && space_has_region(change.start, change.end - change.start)) ||
+            (change.second_start < change.second_end &&
+             space_has_region(change.second_start, change.second_end - change.second_start)));
+}
+
 SEGUE_HOT_POLICY bool change_is_wanted(const struct system_call *call)
 {
     const struct memory_changer *by = __atomic_load_n(&changer, __ATOMIC_ACQUIRE);
-    struct memory_change change;
-    if (!by || !calls_changes_memory(call, &change))
-        return false;
-    return ((change.start < change.end && space_has_region(change.start, change.end - change.start)) ||
-            (change.second_start < change.second_end &&
-             space_has_region(change.second_start, change.second_end - change.second_start))) &&
-           !by->is_own();
+    return by && (changes_region(call) || (by->follows_files(call) && calls_maps_file(call))) && !by->is_own();
 }
 
 /* Each page of it is looked at: behind a thread's stack and its guard page there may be another stack. */
@@ -38,6 +42,12 @@ static bool has_stack(const struct system_call *call)
 
 void change_run(const struct system_call *call)
 {
-    if (!has_stack(call) || !calls_run(call, changer->make))
+    if (has_stack(call) && calls_run(call, changer->make))
+        return;
+    if (changes_region(call)) {
         calls_return(call, CALLS_NO_MEMORY);
+        return;
+    }
+    changer->misses(call);
+    calls_pass(call);
 }

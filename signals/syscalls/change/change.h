@@ -7,17 +7,22 @@
 
 /* For the watches, before the first region of theirs is added: such calls are made by `make` (calls_run), except where
  * `is_own` says that the calling thread is the one that changes the regions' pages: it must not wait for itself.
- * `is_own`: general registers only. */
+ * `follows_files`: such a call that maps a file is made so, too, also without
+ * a region. Both: general registers only. */
 struct memory_changer {
     bool (*is_own)(void);
+    bool (*follows_files)(const struct system_call *call);
+    /* One that had no stack to be made so. */
+    void (*misses)(const struct system_call *call);
     calls_function *make;
 };
 void change_follow(const struct memory_changer *changer);
 
-/* Whether that function makes the call. There is a region. */
+/* Whether that function makes the call. */
 bool change_is_wanted(const struct system_call *call);
 
-/* Arranges that it does so, on the thread's own stack; without room there the call fails. */
+/* Arranges that it does so, on the thread's own stack; without room there a call that changes a region fails, and one
+ * that only maps a file is made. */
 void change_run(const struct system_call *call);
 
 #endif

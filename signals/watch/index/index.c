@@ -235,6 +235,19 @@ bool index_touches(uint64_t start, uint64_t end)
     return false;
 }
 
+uint64_t index_watched(uint32_t number, uint64_t start, uint64_t end, uint64_t *from)
+{
+    uint64_t last = end;
+    *from = end;
+    for (size_t i = begun_before(end, count); i-- > 0 && reach[i] > start;) {
+        if (ranges[i].number != number || ranges[i].end <= start)
+            continue;
+        *from = ranges[i].start > start ? ranges[i].start : start;
+        last = ranges[i].end < end ? ranges[i].end : end;
+    }
+    return last;
+}
+
 /* ---- marks ---- */
 
 /* Accesses that begin from `start` to `end` - 1 touch a range with its bytes from `range` on: all those inside it, and

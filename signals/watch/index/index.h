@@ -4,13 +4,18 @@
 
 #include <segue/watch.h>
 
+/* A flag of a range, beside enum segue_watch_flags: of a mapping of a file (files.h). */
+#define WATCH_OF_FILE (UINT32_C(1) << 31)
+
 struct watch_range {
     uint64_t start, end;
     uint64_t thread;
     /* Of its watch: 1 to SEGUE_WATCHES_MOST. */
     uint32_t number;
-    /* enum segue_watch_flags. */
+    /* enum segue_watch_flags, and WATCH_OF_FILE. */
     uint32_t flags;
+    /* With that, the address at which the file's first byte would be. */
+    uint64_t origin;
 };
 
 /* An access, as policies ask about it. */
@@ -47,6 +52,9 @@ size_t index_count_in(uint64_t start, uint64_t end);
 void index_cut(uint64_t start, uint64_t end, struct watch_range *cut, struct watch_range *kept);
 /* Whether some range touches the addresses. */
 bool index_touches(uint64_t start, uint64_t end);
+/* The first range of a number that touches the addresses: where it begins there in `from`; returns where it ends there.
+ * Both are `end` without one. */
+uint64_t index_watched(uint32_t number, uint64_t start, uint64_t end, uint64_t *from);
 
 /* Each address from `start` to `end` - 1 has a byte at a distance from it, in which bit n is set if an access there of
  * 1 << n bytes touches a range: sets those of ranges that were inserted, clears those of ranges that were taken. */

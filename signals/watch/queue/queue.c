@@ -43,6 +43,11 @@ bool queue_prepare(void)
     return true;
 }
 
+const void *queue_memory(void)
+{
+    return __atomic_load_n(&own, __ATOMIC_ACQUIRE);
+}
+
 /* Up to the first page that cannot be read. */
 static void keep_stack(struct queue_stack *stack, const struct segue_regs *regs)
 {

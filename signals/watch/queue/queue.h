@@ -15,6 +15,9 @@ void queue_use_stacks(struct queue_stack *stacks);
 /* False if there is no memory. Not async-signal-safe. */
 bool queue_prepare(void);
 
+/* Where it is; NULL before. */
+const void *queue_memory(void);
+
 /* Adds a record. While there is no place, waits if `waits` and the queue's reader has not ended; else counts the record
  * as lost. `regs`: the thread's before the access; NULL keeps no stack. Async-signal-safe, thread-safe. */
 void queue_put(const struct segue_watch_record *record, const struct segue_regs *regs, bool waits);

@@ -195,6 +195,39 @@ static int children_never_write_to_their_parents_memory(void)
     return 0;
 }
 
+/* The views are further mappings of the same pages: another mapping, and a child, see what is written. */
+static int shared_memory_stays_shared(void)
+{
+    const int file = memfd_create("shared", 0);
+    struct segue_mapping mapping, nested;
+    int status;
+    assert_int_equal(ftruncate(file, 2 * PAGE), 0);
+    volatile char *memory = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    const volatile char *other = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, file, 0);
+    memory[PAGE] = 1;
+    prepare();
+    assert_int_equal(segue_mapping_adopt((void *)(uintptr_t)memory, 2 * PAGE, &mapping), SEGUE_OK);
+    volatile char *alias = mapping.alias;
+    assert_int_equal(alias[PAGE], 1);
+    alias[0] = 2;
+    memory[1] = 3;
+    assert_true(memory[0] == 2 && other[0] == 2 && other[1] == 3 && alias[1] == 3);
+    assert_true(pwrite(file, "\4", 1, 2) == 1 && memory[2] == 4 && alias[2] == 4);
+    pid_t child = fork();
+    if (child == 0) {
+        memory[3] = 5;
+        alias[4] = 6;
+        _exit(0);
+    }
+    assert_true(waitpid(child, &status, 0) == child && status == 0);
+    assert_true(memory[3] == 5 && alias[4] == 6 && other[4] == 6);
+    assert_int_equal(segue_mapping_adopt((void *)(uintptr_t)alias, PAGE, &nested), SEGUE_UNSUPPORTED);
+    assert_int_equal(segue_mapping_release(&mapping), SEGUE_OK);
+    memory[5] = 7;
+    assert_true(memory[0] == 2 && memory[3] == 5 && other[5] == 7);
+    return 0;
+}
+
 static int adopting_refuses_by_name(void)
 {
     prepare();
@@ -219,5 +252,6 @@ static int adopting_refuses_by_name(void)
     X(adopted_memory_is_a_copy_in_a_child)                                                                             \
     X(forks_that_fail_do_not_wait)                                                                                     \
     X(children_never_write_to_their_parents_memory)                                                                    \
+    X(shared_memory_stays_shared)                                                                                      \
     X(adopting_refuses_by_name)
 CASES_MAIN(EACH_CASE)

@@ -75,13 +75,56 @@ static void use_queue(struct shared *shared)
     gate_use(shared->stops ? &shared->gate : NULL, &shared->queue);
 }
 
-enum segue_status watch(struct shared *shared)
+/* Those of the ranges that are no files'. */
+static enum segue_status watch_ranges(struct shared *shared)
 {
     struct segue_watch *watches = calloc(shared->range_count, sizeof *watches);
     uint64_t *ids = calloc(shared->range_count, sizeof *ids);
+    enum segue_status status = watches && ids ? SEGUE_OK : SEGUE_NO_MEMORY;
+    uint32_t count = 0, at = 0;
+    for (uint32_t i = 0; status == SEGUE_OK && i < shared->range_count; i++) {
+        const struct shared_range *range = &shared->ranges[i];
+        if (range->size)
+            watches[count++] = (struct segue_watch){.address = (const void *)(uintptr_t)range->address,
+                                                    .size = range->size,
+                                                    .flags = range->flags | SEGUE_WATCH_WAIT};
+    }
+    if (count)
+        status = segue_watch_add(watches, count, ids);
+    for (uint32_t i = 0; status == SEGUE_OK && i < shared->range_count; i++)
+        if (shared->ranges[i].size)
+            shared->ranges[i].id = (uint32_t)ids[at++];
+    free(watches);
+    free(ids);
+    return status;
+}
+
+/* Their list is used as long as the program runs. */
+static enum segue_status watch_all_files(struct shared *shared)
+{
+    static struct watched_file files[SHARED_FILES];
+    uint64_t ids[SHARED_FILES];
+    if (!shared->file_count)
+        return SEGUE_OK;
+    for (uint32_t i = 0; i < shared->file_count; i++) {
+        struct shared_file *file = &shared->files[i];
+        files[i] = (struct watched_file){.path = file->path,
+                                         .offset = file->offset,
+                                         .size = file->size,
+                                         .flags = shared->ranges[file->range].flags | SEGUE_WATCH_WAIT,
+                                         .found = &file->found};
+    }
+    enum segue_status status = watch_files(files, shared->file_count, ids);
+    for (uint32_t i = 0; status == SEGUE_OK && i < shared->file_count; i++)
+        shared->ranges[shared->files[i].range].id = (uint32_t)ids[i];
+    return status;
+}
+
+enum segue_status watch(struct shared *shared)
+{
     use_queue(shared);
     counts_use(shared->counts);
-    enum segue_status status = watches && ids ? install(shared) : SEGUE_NO_MEMORY;
+    enum segue_status status = install(shared);
     if (status == SEGUE_OK && shared->helper && !wait_for_masks(shared))
         status = SEGUE_BUSY;
     /* Instructions that do not touch the watched pages stay as they are. */
@@ -90,20 +133,14 @@ enum segue_status watch(struct shared *shared)
         status = segue_hot_configure(&options);
     if (status == SEGUE_OK)
         status = segue_suspend_install(NULL);
-    for (uint32_t i = 0; status == SEGUE_OK && i < shared->range_count; i++) {
-        const struct shared_range *range = &shared->ranges[i];
-        watches[i] = (struct segue_watch){.address = (const void *)(uintptr_t)range->address,
-                                          .size = range->size,
-                                          .flags = range->flags | SEGUE_WATCH_WAIT};
-    }
+    if (status == SEGUE_OK && shared->helper)
+        can_be_suspended(true);
     if (status == SEGUE_OK)
-        status = segue_watch_add(watches, shared->range_count, ids);
-    for (uint32_t i = 0; status == SEGUE_OK && i < shared->range_count; i++)
-        shared->ranges[i].id = (uint32_t)ids[i];
+        status = watch_ranges(shared);
+    if (status == SEGUE_OK)
+        status = watch_all_files(shared);
     if (status != SEGUE_OK)
         snprintf(shared->reason, sizeof shared->reason, "%s", segue_reason());
-    free(watches);
-    free(ids);
     return status;
 }
 

@@ -12,6 +12,10 @@ void say(struct shared *shared, enum shared_state state);
  * False if it does not, or has ended. */
 bool wait_for_masks(struct shared *shared);
 
+/* Whether the program's side's own thread can be: when the program changes its mappings, it suspends all others. While
+ * segue_suspend_install is in force. */
+void can_be_suspended(bool can);
+
 /* Each thread whose mask was opened blocks again what it blocked. The library's handler for SIGSYS is there; calls are
  * caught no longer. Returns how many do not: their masks have changed meanwhile, or they did not answer. */
 unsigned close_masks(const struct shared *shared);

@@ -53,11 +53,20 @@ bool wait_for_masks(struct shared *shared)
     return wait_for(shared, SHARED_OPENED, 100000);
 }
 
+void can_be_suspended(bool can)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGXCPU);
+    pthread_sigmask(can ? SIG_UNBLOCK : SIG_BLOCK, &signals, NULL);
+}
+
 /* All that can be as before. A thread that waits for a place in the queue goes on. */
 static void give_back(struct shared *shared)
 {
     enum segue_status status = SEGUE_OK;
     __atomic_store_n(&shared->queue.is_closed, 1, __ATOMIC_RELAXED);
+    watch_no_files();
     for (uint32_t i = 0; i < shared->range_count; i++) {
         unsigned tries = 0;
         enum segue_status removed;
@@ -69,6 +78,7 @@ static void give_back(struct shared *shared)
     if (status == SEGUE_OK) {
         attached_end();
         open = close_masks(shared);
+        can_be_suspended(false);
         status = segue_suspend_uninstall();
     }
     if (status == SEGUE_OK)
@@ -100,6 +110,7 @@ static void *serve(void *argument)
         const bool is_refused = __atomic_load_n(&shared->state, __ATOMIC_ACQUIRE) == SHARED_END;
         attached_end();
         close_masks(shared);
+        can_be_suspended(false);
         segue_suspend_uninstall();
         segue_uninstall(NULL);
         say(shared, is_refused ? SHARED_LEFT : SHARED_FAILED);

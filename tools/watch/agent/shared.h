@@ -14,6 +14,7 @@
 #include <signal.h>
 
 #include "signals/watch/counts/counts_layout.h"
+#include "signals/watch/files/files.h"
 #include "signals/watch/queue/gate.h"
 
 /* The environment: the descriptor of the memory, and what LD_PRELOAD was before. */
@@ -58,12 +59,25 @@ struct shared_mask {
     uint64_t removed, rest;
 };
 
+/* Of size 0: a file's. */
 struct shared_range {
     uint64_t address, size;
     /* enum segue_watch_flags. */
     uint32_t flags;
     /* Of the watch, once it is watched. */
     uint32_t id;
+};
+
+#define SHARED_FILES 64u
+#define SHARED_PATH 4096u
+
+struct shared_file {
+    char path[SHARED_PATH];
+    /* Of size 0: all of it. */
+    uint64_t offset, size;
+    /* Its range, which has its flags. */
+    uint32_t range;
+    struct file_found found;
 };
 
 struct shared {
@@ -84,6 +98,8 @@ struct shared {
     /* Of SHARED_FAILED; and of SHARED_LEFT, if not all is as before. */
     char reason[256];
     struct shared_range ranges[SHARED_RANGES];
+    uint32_t file_count;
+    struct shared_file files[SHARED_FILES];
     struct shared_mask masks[SHARED_MASKS];
     _Alignas(64) struct counts_place counts[COUNTS_PLACES + 1];
     /* The last: its places are behind it. */

@@ -22,6 +22,10 @@ struct target {
     /* Of all of it; of an array, of an element. */
     enum value_kind kind;
     uint64_t element;
+    /* Of a file, whose mappings are watched: its path as it was typed, and the absolute one, else NULL; and the part of
+     * it that is wanted, of size 0: all. */
+    char *shown, *path;
+    uint64_t offset, part;
 };
 
 /* Finds it in a process that has been loaded and whose code has not begun. Says on standard error why not. */

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# files.sh SEGUE FILES: `segue watch map:PATH` of a file that a program maps (files.c), and what cannot be watched so.
+set -uo pipefail
+. "$(dirname "$0")/../../support/check.sh"
+segue=$(realpath "$1")
+files=$(realpath "$2")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+
+if ! "$segue" doctor 2> err | has 'syscall_user_dispatch  *yes'; then
+  echo 'SKIP: no system calls are caught here'
+  exit 77
+fi
+
+run() {
+  status=0
+  timeout 60 "$segue" watch "$@" > out 2> err || status=$?
+}
+
+# As the program has written it down. A mapping that moves may stay where it is.
+seen() {
+  sed -E 's/.*: (writes|moves|ends|maps) /\1 /; s/ (to|at) 0x[0-9a-f]*$//' report
+}
+
+run --follow -o report map:data -- "$files" data
+check "the program's status" "0 done" "$status $(cat err)"
+check "each access, each mapping" "" "$(diff out <(seen) 2>&1)"
+check "how many writes of the parent and the child" "15 3" \
+  "$(grep -c ': writes ' report) $(grep ': writes ' report | grep -c ' -> 0x\(e\|f\|10\)$')"
+
+run -o report map:data -- "$files" data
+check "without the child's" "12" "$(grep -c ': writes ' report)"
+
+# By what is the same file.
+rm data
+ln -s "$work/data" link
+run --follow -o report map:link -- "$files" "$work/data"
+check "by a link, of a file that is made later" "" "$(diff <(sed "s|$work/data|link|" out) <(seen) 2>&1)"
+run --count --follow map:../"$(basename "$work")"/data -- "$files" data
+# The write that raises SIGBUS is made twice.
+check "counts" "0 16" "$status $(awk '$3 ~ /^map:/ { sum += $2 } END { print sum }' err)"
+
+# A part of it.
+run -o report map:data+0x1008:8 -- "$files" data
+check "a part" "0 $(grep -c '^writes data+0x1008 ' out)" "$status $(grep -c ': writes data+0x1008 ' report)"
+check "nothing else of the part" "0" "$(grep -c ': writes data+0x[^1]' report)"
+
+run --json -o report map:data -- "$files" data
+check "JSON" "1" "$(grep -c '"target":"data+0x3010",.*"access":"writes",.*"old":"0","new":"0xc"' report)"
+
+# In a program that has mapped it already.
+rm -f told
+mkfifo told
+"$files" data wait < told > out 2> ready &
+program=$!
+exec 3> told
+while ! cat ready 2> err | has mapped; do sleep 0.05; done
+timeout 60 "$segue" watch --follow -o report --pid "$program" map:data 2> err &
+watcher=$!
+# It is watched once the pages are closed.
+while ! grep -c -- '---s .*data$' /proc/"$program"/maps > count && kill -0 $watcher 2> /dev/null; do
+  sleep 0.05
+done
+echo >&3
+exec 3>&-
+wait $program
+check "the program's status, attached" "0" "$?"
+wait $watcher
+check "the command's" "0" "$?"
+check "attached" "" "$(diff <(tail -n +2 out) <(seen) 2>&1)"
+
+# What is not watched, and what is nonsense.
+run map:data -- /bin/true
+check "never mapped" "0 segue watch: map:data was never mapped" "$status $(cat err)"
+cp "$files" copy
+run -o report map:copy -- ./copy data
+check "code" "0 segue watch: map:copy: its code was mapped, too, which is not watched done" \
+  "$status $(sort -r err | paste -sd' ')"
+for target in 'map::it wants a file' 'map:.:it is a directory' 'map:no/file:there is no such file' \
+  'map:/dev/null:it is neither a file nor a disk' 'map:data+1:0:SIZE is 0'; do
+  run "${target%:*}" -- /bin/true
+  check "$target" "1 1" "$status $(grep -c "^segue watch: ${target%:*}: ${target##*:}" err)"
+done
+run --heat map.png map:later -- /bin/true
+check "a map without a size" "1 1" "$status $(grep -c 'wants its size' err)"
+check_end
