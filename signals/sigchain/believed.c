@@ -91,13 +91,10 @@ static int change_stack(struct thread_state *thread, const struct alternate_stac
         return EPERM;
     if (mode != 0 && mode != STACK_IN_USE && mode != STACK_DISABLED)
         return EINVAL;
-    if (mode == STACK_DISABLED) {
-        thread->previous_stack = (struct alternate_stack){.flags = wanted->flags};
-        return 0;
-    }
-    if (wanted->size < MINSIGSTKSZ_OF_KERNEL)
+    if (mode != STACK_DISABLED && wanted->size < MINSIGSTKSZ_OF_KERNEL)
         return ENOMEM;
-    thread->previous_stack = *wanted;
+    thread->previous_stack = mode == STACK_DISABLED ? (struct alternate_stack){.flags = wanted->flags} : *wanted;
+    thread_follow_stack(&thread->previous_stack);
     return 0;
 }
 
@@ -110,7 +107,9 @@ static int stack(const struct alternate_stack *wanted, struct alternate_stack *b
         return -1;
     struct alternate_stack present = thread->previous_stack;
     uint64_t bottom = (uint64_t)(uintptr_t)present.lowest;
-    bool is_on = !(present.flags & STACK_AUTODISARM) && here > bottom && here - bottom <= present.size;
+    /* A handler that the kernel has called is on the library's where that is larger. */
+    bool is_on = !(present.flags & STACK_AUTODISARM) && present.size &&
+                 ((here > bottom && here - bottom <= present.size) || thread_is_on_own_stack(here));
     if (before) {
         *before = present;
         before->flags = ((present.flags & STACK_AUTODISARM) | (present.size == 0 ? STACK_DISABLED

@@ -199,14 +199,39 @@ void thread_stack_of_program(const struct alternate_stack *in_force, struct alte
     *believed = is_ours(&thread_self, in_force) ? thread_self.previous_stack : *in_force;
 }
 
+static bool is_large_enough(const struct alternate_stack *stack, size_t need)
+{
+    return !(stack->flags & STACK_DISABLED) && stack->size >= need;
+}
+
+static struct alternate_stack own_stack(const struct thread_state *thread)
+{
+    return (struct alternate_stack){.lowest = (char *)thread->stack + thread->guard_size,
+                                    .size = thread->stack_size - thread->guard_size};
+}
+
 void thread_stack_in_force(struct alternate_stack *stack)
 {
     const struct thread_state *thread = &thread_self;
     const struct alternate_stack *previous = &thread->previous_stack;
     if (!thread->stack || stack->lowest != previous->lowest || stack->size != previous->size)
         return;
-    *stack = (struct alternate_stack){.lowest = (char *)thread->stack + thread->guard_size,
-                                      .size = thread->stack_size - thread->guard_size};
+    const struct alternate_stack own = own_stack(thread);
+    if (!is_large_enough(previous, thread->stack_need))
+        *stack = own;
+}
+
+/* The system refuses on a stack that is in force: then it stays. */
+void thread_follow_stack(const struct alternate_stack *program)
+{
+    const struct alternate_stack own = own_stack(&thread_self);
+    platform_stack_exchange(is_large_enough(program, thread_self.stack_need) ? program : &own, NULL);
+}
+
+bool thread_is_on_own_stack(uint64_t address)
+{
+    const struct alternate_stack own = own_stack(&thread_self);
+    return thread_self.stack && address - (uint64_t)(uintptr_t)own.lowest - 1 < own.size;
 }
 
 __attribute__((hot)) bool thread_takes_stack_back(void *ucontext)
@@ -233,11 +258,6 @@ static long change_stack(const struct alternate_stack *wanted, struct alternate_
     return result;
 }
 
-static bool is_large_enough(const struct alternate_stack *stack, size_t need)
-{
-    return !(stack->flags & STACK_DISABLED) && stack->size >= need;
-}
-
 /* The stack's bounds, as the C library reports them. They do not distinguish guard pages and parts that the kernel
  * has not grown yet: so a caller checks before it writes. */
 static void note_own_stack(struct thread_state *thread)
@@ -246,11 +266,19 @@ static void note_own_stack(struct thread_state *thread)
         thread->own_stack = thread->own_stack_end = 0;
 }
 
+static size_t room_for_handlers;
+
+void thread_keep_room(size_t size)
+{
+    room_for_handlers = size;
+}
+
 enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
 {
     struct thread_state *thread = &thread_self;
     size_t page = platform_page_size();
     size_t usable = (thread_stack_need() + policy_stack_size + page - 1) / page * page;
+    const size_t size = usable + (room_for_handlers + page - 1) / page * page;
     struct alternate_stack present;
     if (thread_is_inside())
         return SEGUE_BUSY;
@@ -269,16 +297,17 @@ enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
         return SEGUE_BUSY;
     note_own_stack(thread);
     if (!is_large_enough(&present, usable)) {
-        void *mapping = platform_map_stack(usable + page, page);
+        void *mapping = platform_map_stack(size + page, page);
         if (!mapping)
             return SEGUE_NO_MEMORY;
-        struct alternate_stack ours = {.lowest = (char *)mapping + page, .size = usable};
+        struct alternate_stack ours = {.lowest = (char *)mapping + page, .size = size};
         if (change_stack(&ours, NULL) != 0) {
-            platform_unmap(mapping, usable + page);
+            platform_unmap(mapping, size + page);
             return SEGUE_SYSTEM;
         }
         thread->stack = mapping;
-        thread->stack_size = usable + page;
+        thread->stack_size = size + page;
+        thread->stack_need = usable;
         thread->guard_size = page;
         thread->previous_stack = present;
     }

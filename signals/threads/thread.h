@@ -71,6 +71,8 @@ struct thread_state {
     /* The alternate stack that the library has set: its mapping with the guard page; NULL if it has set none. */
     void *stack;
     size_t stack_size, guard_size;
+    /* An alternate stack of the program's is large enough for faults from that size on. */
+    size_t stack_need;
     /* The bounds of an attached thread's own stack; both 0 if they are not known. */
     uint64_t own_stack, own_stack_end;
     /* The alternate stack that the thread had before. */
@@ -130,11 +132,19 @@ void thread_answer(uint64_t stack_pointer, bool on_alternate);
  * share. */
 enum segue_status thread_attach(size_t policy_stack_size, bool by_install);
 enum segue_status thread_detach(void);
+/* Alternate stacks of the library's are so much larger, for handlers of the program's. Before thread_attach. */
+void thread_keep_room(size_t size);
 
 /* The alternate stack that the program has set, or that it expects to be absent, given the one that the kernel has
  * (`in_force`); and the reverse, in place. Async-signal-safe. */
 void thread_stack_of_program(const struct alternate_stack *in_force, struct alternate_stack *believed);
 void thread_stack_in_force(struct alternate_stack *stack);
+
+/* The program has set this one: it is in force if it is large enough for faults; else the library's, which the thread
+ * has.  * Async-signal-safe. */
+void thread_follow_stack(const struct alternate_stack *program);
+/* Whether the address is on the library's stack. Async-signal-safe. */
+bool thread_is_on_own_stack(uint64_t address);
 
 /* For a handler with that frame: true if the thread's alternate stack was lent to a handler that was abandoned. The
  * frame is then changed so that the kernel restores the library's stack when the handler returns. Async-signal-safe. */

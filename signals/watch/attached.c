@@ -5,6 +5,7 @@
 
 #include "platform/threads/thread.h"
 #include "signals/syscalls/syscalls.h"
+#include "signals/threads/thread.h"
 
 #define RAISED (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGFPE))
 
@@ -16,6 +17,11 @@ void attached_begin(void)
 void started_begin(void)
 {
     syscalls_keep(RAISED, true);
+}
+
+void attached_keep_room(size_t size)
+{
+    thread_keep_room(size);
 }
 
 void attached_end(void)

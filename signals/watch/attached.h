@@ -13,6 +13,9 @@
 void attached_begin(void);
 void started_begin(void);
 
+/* Before segue_install: of the alternate stack that it makes, for handlers of the program's. */
+void attached_keep_room(size_t size);
+
 /* Before segue_uninstall: system calls are caught no longer. Nothing is watched any more. */
 void attached_end(void);
 

@@ -13,12 +13,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "signals/watch/attached.h"
 #include "signals/watch/counts/counts.h"
 #include "signals/watch/queue/queue.h"
+
+#define MOST_FOR_HANDLERS ((size_t)64 << 20)
 
 static struct shared *map_shared(const char *descriptor)
 {
@@ -56,10 +59,20 @@ static bool wait_for_go(const struct shared *shared)
     return true;
 }
 
+/* The program's handlers with SA_ONSTACK run on the library's alternate stack where the program has none, and natively
+ * on the thread's own: so much is there for them. */
+static size_t room_for_handlers(void)
+{
+    struct rlimit limit;
+    const bool is_known = getrlimit(RLIMIT_STACK, &limit) == 0;
+    return is_known && limit.rlim_cur < MOST_FOR_HANDLERS ? (size_t)limit.rlim_cur : MOST_FOR_HANDLERS;
+}
+
 /* System calls are served where the system lets the library see them. */
 static enum segue_status install(struct shared *shared)
 {
     static const struct segue_options with_calls = {.flags = SEGUE_INSTALL_SYSTEM_CALLS};
+    attached_keep_room(room_for_handlers());
     enum segue_status status = segue_install(&with_calls);
     if (status != SEGUE_UNSUPPORTED || shared->helper)
         return status;
