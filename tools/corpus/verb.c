@@ -3,6 +3,7 @@
 
 #include "tools/support/message.h"
 #include "tools/support/output/output.h"
+#include "tools/support/room.h"
 #include "tools/support/verb.h"
 #include "verbs.h"
 
@@ -24,7 +25,7 @@ static int run_corpus(int argument_count, char **arguments)
     for (size_t i = 0; i < count; i++) {
         names[i] = verbs[i].name;
         if (strcmp(names[i], arguments[1]) == 0)
-            return verbs[i].run(argument_count - 1, arguments + 1);
+            return with_room(verbs[i].run, argument_count - 1, arguments + 1);
     }
     const char *near = suggest(arguments[1], names, count);
     if (near)

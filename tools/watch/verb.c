@@ -10,6 +10,7 @@
 #include "program.h"
 #include "report.h"
 #include "tools/support/message.h"
+#include "tools/support/room.h"
 #include "tools/support/verb.h"
 #include "tools/watch/attach/stop.h"
 #include "tools/watch/names/chain.h"
@@ -238,4 +239,9 @@ static int run_watch(int argument_count, char **arguments)
     return result;
 }
 
-const struct verb watch_verb = {&watch_words, run_watch};
+static int run_with_room(int argument_count, char **arguments)
+{
+    return with_room(run_watch, argument_count, arguments);
+}
+
+const struct verb watch_verb = {&watch_words, run_with_room};

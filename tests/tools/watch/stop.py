@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""stop.py SEGUE COUNTER: `segue watch --stop` stops the program behind the access, and a debugger finds it there."""
+"""stop.py SEGUE COUNTER BLOCKS: `segue watch --stop` stops the program behind the access, and a debugger finds it there."""
 import os
 import re
 import shutil
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-segue, counter = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
+segue, counter, blocks = (os.path.abspath(path) for path in sys.argv[1:4])
 passed = failed = 0
 
 
@@ -89,6 +89,18 @@ for name, value in (("requests", "1"), ("bytes", "7")):
         os.kill(watched.process, signal.SIGCONT)
 status, out, said = watched.end()
 check("each in turn", (3, 2), (status, said.count("is stopped")))
+
+# A thread that blocks SIGTRAP: it ends before it is stopped, or is stopped elsewhere.
+for argument, words, stops in (("end", "was not stopped behind this access: its thread", False),
+                               ("wait", "blocks SIGTRAP: it is not at this access any more", True)):
+    watched = Watched("watched", "--", blocks, argument)
+    found = watched.wait_for_stop() if stops else watched.command.communicate(timeout=60)
+    said = watched.said if stops else found[1]
+    check(f"SIGTRAP is blocked: {argument}", True, words in said)
+    if stops:
+        check("and stopped all the same", "T", found)
+        os.kill(watched.process, signal.SIGKILL)
+        watched.command.communicate(timeout=60)
 
 # A debugger that has the program gets SIGTRAP, in the program's own code.
 if shutil.which("gdb"):

@@ -24,7 +24,7 @@
 /* Standard input as a file that can be read anywhere; -1 and errno if not. */
 static int copy_of_input(void)
 {
-    char buffer[65536];
+    static char buffer[65536];
     ssize_t got;
     int file = memfd_create("standard input", MFD_CLOEXEC);
     while (file >= 0 && (got = read(STDIN_FILENO, buffer, sizeof buffer)) != 0) {

@@ -47,14 +47,21 @@ static bool has_tracer(pid_t thread)
     return tracer != 0;
 }
 
-/* Until its SIGTRAP; it gets all other signals. That it has ended is left for others to see. False if it has. */
-static bool stop_traced(pid_t thread)
+enum stopped {
+    STOPPED_NOT,
+    STOPPED_BEHIND,
+    /* It blocks SIGTRAP. */
+    STOPPED_LATER,
+};
+
+/* Until its SIGTRAP; it gets all other signals. That it has ended is left for others to see. */
+static enum stopped stop_traced(pid_t thread)
 {
     static const struct timespec moment = {.tv_nsec = 100000};
     for (unsigned looks = 0; looks < LOOKS; looks++) {
         siginfo_t found = {.si_pid = 0};
         if (waitid(P_PID, (id_t)thread, &found, WSTOPPED | WNOHANG | __WALL) != 0)
-            return false;
+            return STOPPED_NOT;
         if (looks == PATIENCE)
             ptrace(PTRACE_INTERRUPT, thread, NULL, NULL);
         if (found.si_pid == 0) {
@@ -64,11 +71,35 @@ static bool stop_traced(pid_t thread)
         /* A signal, or an event of ptrace behind one. */
         const int number = found.si_status & 0xff;
         const bool is_event = found.si_status >> 8 != 0;
-        if (is_event ? looks >= PATIENCE : number == SIGTRAP)
-            return ptrace(PTRACE_DETACH, thread, NULL, (void *)(uintptr_t)SIGSTOP) == 0;
+        if (is_event ? looks >= PATIENCE : number == SIGTRAP) {
+            /* An event takes no signal. */
+            bool is_stopped = ptrace(PTRACE_DETACH, thread, NULL, (void *)(uintptr_t)(is_event ? 0 : SIGSTOP)) == 0;
+            if (is_event)
+                is_stopped = is_stopped && kill(thread, SIGSTOP) == 0;
+            return !is_stopped ? STOPPED_NOT : is_event ? STOPPED_LATER : STOPPED_BEHIND;
+        }
         ptrace(PTRACE_CONT, thread, NULL, (void *)(uintptr_t)(is_event ? 0 : number));
     }
-    return false;
+    return STOPPED_NOT;
+}
+
+static void say(enum stopped stopped, const struct segue_watch_record *record, const char *name)
+{
+    const unsigned long long thread = record->thread;
+    if (stopped == STOPPED_NOT) {
+        complain(
+            VERB,
+            "%s was not stopped behind this access: its thread %llu has ended before it took SIGTRAP; does it block "
+            "it?",
+            name, thread);
+        return;
+    }
+    if (stopped == STOPPED_LATER)
+        complain(VERB, "thread %llu blocks SIGTRAP: it is not at this access any more", thread);
+    complain(VERB,
+             "%s is stopped behind this access. To look: gdb -p %d -ex 'handle SIGSTOP nostop nopass'. To let it go "
+             "on: kill -CONT %d",
+             name, (int)record->process, (int)record->process);
 }
 
 void stop_thread(struct shared *shared, const struct segue_watch_record *record, const char *name)
@@ -76,12 +107,7 @@ void stop_thread(struct shared *shared, const struct segue_watch_record *record,
     const pid_t thread = (pid_t)record->thread;
     if (ptrace(PTRACE_SEIZE, thread, NULL, NULL) == 0) {
         answer(shared, GATE_TRAP);
-        if (stop_traced(thread))
-            complain(
-                VERB,
-                "%s is stopped behind this access. To look: gdb -p %d -ex 'handle SIGSTOP nostop nopass'. To let it go "
-                "on: kill -CONT %d",
-                name, (int)record->process, (int)record->process);
+        say(stop_traced(thread), record, name);
     } else if (has_tracer(thread)) {
         answer(shared, GATE_TRAP);
     } else {
