@@ -52,11 +52,8 @@ bool calls_arm(void);
 void calls_disarm(void);
 
 /* While calls are caught the program blocks none of these signals, nor SIGSYS, and sets the actions behind the
- * library's for them. At first that is SIGSYS alone. */
+ * library's for them. At first that is SIGSYS alone. The library's own calls concern SIGSYS alone. */
 void calls_keep(uint64_t signals);
-
-/* Adds signals to the kernel's mask of the calling thread, also those that are kept. Returns the mask before. */
-uint64_t calls_block(uint64_t signals);
 
 /* The process dies of SIGSYS. The library's handler for it is taken away without being caught. */
 void calls_die(void);

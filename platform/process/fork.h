@@ -32,6 +32,8 @@ enum fork_order {
     FORK_PATCHES,
     /* The child has none of the suspended threads; a change of their handler may take FORK_HANDLER's lock. */
     FORK_SUSPENSION,
+    /* Blocks of the heap come and go: their lock is taken for moments, and no other one meanwhile. */
+    FORK_BLOCKS,
     FORK_ORDERS,
 };
 

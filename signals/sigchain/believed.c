@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <signal.h>
 
-#include "platform/calls/calls.h"
 #include "platform/code.h"
 #include "platform/handlers/sigchain.h"
 #include "platform/threads/thread.h"
@@ -134,7 +133,7 @@ void believed_begin(uint64_t signals)
                                         .set_mask = believed_set_mask,
                                         .pending = pending,
                                         .stack = stack,
-                                        .block = calls_block};
+                                        .block = platform_mask_block};
     sigchain_attach *attach = find_preloaded();
     if (!attach)
         return;

@@ -309,11 +309,14 @@ enum segue_status adopt_all(struct adopted *adopted, unsigned count, bool has_ro
     enum segue_status status = SEGUE_OK;
     for (; reserved < count && status == SEGUE_OK; reserved++)
         status = reserve(&adopted[reserved], has_room);
-    if (status == SEGUE_OK)
+    const bool holds = !adopted[0].is_pool;
+    held.count = 0;
+    if (status == SEGUE_OK && holds)
         status = hold_all(&held);
     if (status == SEGUE_OK) {
         status = adopt_held(adopted, count, &held);
-        hold_end(&held);
+        if (holds)
+            hold_end(&held);
     }
     for (unsigned i = 0; i < reserved; i++)
         if (status == SEGUE_OK)

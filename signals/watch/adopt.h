@@ -12,6 +12,8 @@ struct adopted {
     struct adoption pages;
     uint64_t room;
     uint64_t reserved, reserved_size, kept, kept_size;
+    /* Memory that nothing uses yet: no thread is suspended. It has no marks (blocks.h). */
+    bool is_pool;
 };
 
 /* The lock of all that follows, and of who uses it: fork waits for it. A thread that has it is the adopter: what it

@@ -54,7 +54,7 @@ struct segue_region areas_region(const struct adopted *area)
         .window = segue_window_alias((void *)(uintptr_t)area->pages.at, area->pages.size,
                                      (void *)(uintptr_t)area->pages.alias),
         .policy = policy_of_fault,
-        .hot_policy = policy_of_site,
+        .hot_policy = area->is_pool ? policy_of_pool : policy_of_site,
         .flags = SEGUE_REGION_HOT | SEGUE_REGION_HOT_GENERAL,
     };
 }
@@ -87,9 +87,11 @@ static enum segue_status give_back(const struct adopted *area)
 /* A region over adopted pages. Their marks are still zero: all accesses go to the second view. */
 static enum segue_status begin_area(const struct adopted *area)
 {
+    const struct segue_region region = areas_region(area);
+    if (area->is_pool)
+        return region_add_watched(&region, 0);
     if (platform_protect(area->room, area->pages.size, PLATFORM_READ | PLATFORM_WRITE) != 0)
         return reason_give(SEGUE_NO_MEMORY, NULL);
-    const struct segue_region region = areas_region(area);
     return region_add_watched(&region, areas_marks(area));
 }
 
@@ -103,7 +105,7 @@ void areas_insert(const struct adopted *area)
 
 enum segue_status areas_make(struct adopted *made, unsigned count)
 {
-    enum segue_status status = adopt_all(made, count, true);
+    enum segue_status status = adopt_all(made, count, !made->is_pool);
     if (status != SEGUE_OK)
         return status;
     unsigned begun = 0;

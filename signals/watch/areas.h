@@ -24,7 +24,8 @@ unsigned areas_behind(uint64_t address);
 struct segue_region areas_region(const struct adopted *area);
 int64_t areas_marks(const struct adopted *area);
 
-/* Makes regions of pages, of which `at` and `size` are given. All or none. Their marks are zero, and they are open. */
+/* Makes regions of pages, of which `at` and `size` are given, and `is_pool`: of all, or of none. All or none. Their
+ * marks are zero, and they are open. */
 enum segue_status areas_make(struct adopted *made, unsigned count);
 /* Such a one becomes an area. */
 void areas_insert(const struct adopted *area);

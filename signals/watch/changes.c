@@ -103,7 +103,7 @@ static void report(const struct watch_range *range, const struct system_call *ca
     if (range->flags & WATCH_OF_FILE)
         memcpy(record.before, &(uint64_t){range->start - range->origin}, sizeof range->origin);
     gate_begin();
-    queue_put(&record, NULL, range->flags & SEGUE_WATCH_WAIT);
+    queue_put(&record, NULL, NULL, range->flags & SEGUE_WATCH_WAIT);
     gate_end();
 }
 

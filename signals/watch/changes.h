@@ -16,6 +16,14 @@ void changes_begin(void);
 struct system_call;
 void changes_watch_files(const struct mapping *mapping, const struct system_call *call);
 
+/* ---- for blocks of the heap, in watch.c ---- */
+
+/* False if there is no memory. */
+bool watch_prepare(void);
+
+/* A watch that has no range: its number; 0 if there are too many. `flags`: those of its blocks. */
+uint32_t watch_without_range(uint32_t flags);
+
 /* ---- for changes.c, in watch.c; under the lock of adopt.h ---- */
 
 /* How many ranges touch the bytes; takes these out of them, and stores what was taken in `cut`, which may be NULL.

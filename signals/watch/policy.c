@@ -7,6 +7,7 @@
 #include "platform/clock.h"
 #include "platform/threads/thread.h"
 #include "signals/syscalls/follow.h"
+#include "signals/watch/blocks/blocks.h"
 #include "signals/watch/counts/counts.h"
 #include "signals/watch/index/index.h"
 #include "signals/watch/queue/gate.h"
@@ -32,6 +33,25 @@ SEGUE_HOT_POLICY enum segue_verdict policy_of_site(void *context, const struct s
     for (unsigned i = 0; i < found; i++)
         counts_add(ranges[i].number, event->site, event->direction);
     return SEGUE_STEP;
+}
+
+/* In a pool. The access touches one block, nearly always. */
+SEGUE_HOT_POLICY enum segue_verdict policy_of_pool(void *context, const struct segue_hot_event *event)
+{
+    const struct watch_access access = {event->address, event->size, event->thread, event->direction};
+    struct watch_range range;
+    (void)context;
+    switch (blocks_look(&access, &range)) {
+    case BLOCK_NONE:
+        return SEGUE_STEP;
+    case BLOCK_ONE:
+        if (!(range.flags & SEGUE_WATCH_COUNT) || (range.flags & SEGUE_WATCH_CHANGE))
+            return SEGUE_RETRY;
+        counts_add(range.number, event->site, event->direction);
+        return SEGUE_STEP;
+    default:
+        return SEGUE_RETRY;
+    }
 }
 
 /* ---- reports ---- */
@@ -81,7 +101,9 @@ static bool is_no_change(const struct watch_range *range, const struct part *par
     return !differ(part->before, part->after, part->size);
 }
 
-static void report_part(const struct watch_range *range, const struct part *part, const struct maker *maker)
+/* `block`: the range is one; else NULL. */
+static void report_part(const struct watch_range *range, const struct queue_block *block, const struct part *part,
+                        const struct maker *maker)
 {
     if (is_no_change(range, part))
         return;
@@ -109,12 +131,13 @@ static void report_part(const struct watch_range *range, const struct part *part
         copy_value(record.after, part->after, part->size);
     }
     gate_begin();
-    queue_put(&record, maker->regs, range->flags & SEGUE_WATCH_WAIT);
+    queue_put(&record, block, maker->regs, range->flags & SEGUE_WATCH_WAIT);
     gate_end();
 }
 
 /* The part of the access that is in the range. */
-static void report_in(const struct watch_range *range, const struct part *whole, const struct maker *maker)
+static void report_in(const struct watch_range *range, const struct queue_block *block, const struct part *whole,
+                      const struct maker *maker)
 {
     const uint64_t end = whole->address + whole->size;
     struct part part = *whole;
@@ -127,7 +150,7 @@ static void report_in(const struct watch_range *range, const struct part *whole,
     } else {
         part.before = part.after = NULL;
     }
-    report_part(range, &part, maker);
+    report_part(range, block, &part, maker);
 }
 
 /* In each range that wants to know of it. */
@@ -146,18 +169,22 @@ static void report(const struct part *whole, const struct maker *maker)
             ranges[count++] = *range;
         index_let_go();
         for (unsigned i = 0; i < count; i++)
-            report_in(&ranges[i], whole, maker);
+            report_in(&ranges[i], NULL, whole, maker);
     } while (count == BATCH);
+    struct block_seen seen;
+    for (uint64_t next = whole->address; blocks_next(&access, &next, &seen);)
+        report_in(&seen.range, &seen.shown, whole, maker);
 }
 
 static bool is_wanted(uint64_t address, uint64_t size, uint8_t direction, segue_thread_id thread)
 {
     const struct watch_access access = {address, size, thread, direction};
+    struct block_seen seen;
     size_t at = 0;
     index_hold();
     bool is = index_next(&access, &at) != NULL;
     index_let_go();
-    return is;
+    return is || blocks_next(&access, &(uint64_t){address}, &seen);
 }
 
 /* ---- in a fault ---- */

@@ -60,6 +60,14 @@ static const char *misuse(const struct segue_watch *watch)
     return NULL;
 }
 
+bool watch_prepare(void)
+{
+    adopt_lock();
+    const bool is_prepared = prepare();
+    adopt_unlock();
+    return is_prepared;
+}
+
 static uint32_t take_number(void)
 {
     do
@@ -215,6 +223,15 @@ static bool map_work(struct work *work, size_t count)
     return memory != NULL;
 }
 
+/* What it has counted is forgotten. */
+static void begin_counts(uint32_t number, uint32_t flags)
+{
+    bool *counted = &has_counted[number - 1];
+    if (*counted)
+        counts_clear(number);
+    *counted = flags & SEGUE_WATCH_COUNT;
+}
+
 /* `is_again`: the ranges have numbers. */
 static void take_ranges(const struct segue_watch *watches, size_t count, struct watch_range *ranges, uint64_t *ids,
                         bool is_again)
@@ -227,10 +244,7 @@ static void take_ranges(const struct segue_watch *watches, size_t count, struct 
         if (is_again)
             continue;
         ids[i] = number;
-        bool *counted = &has_counted[ranges[i].number - 1];
-        if (*counted)
-            counts_clear(ranges[i].number);
-        *counted = watches[i].flags & SEGUE_WATCH_COUNT;
+        begin_counts(number, watches[i].flags);
     }
 }
 
@@ -336,6 +350,18 @@ static size_t numbers_left(void)
     return left;
 }
 
+uint32_t watch_without_range(uint32_t flags)
+{
+    uint32_t number = 0;
+    adopt_lock();
+    if (prepare() && numbers_left()) {
+        number = take_number();
+        begin_counts(number, flags);
+    }
+    adopt_unlock();
+    return number;
+}
+
 /* ---- files ---- */
 
 /* The list of mappings, which changes while they are watched. */
@@ -382,9 +408,7 @@ enum segue_status watch_files(struct watched_file *files, size_t count, uint64_t
     enum segue_status status = prepare() && numbers_left() >= count ? SEGUE_OK : reason_give(SEGUE_NO_MEMORY, NULL);
     for (size_t i = 0; status == SEGUE_OK && i < count; i++) {
         ids[i] = files[i].number = take_number();
-        if (has_counted[files[i].number - 1])
-            counts_clear(files[i].number);
-        has_counted[files[i].number - 1] = files[i].flags & SEGUE_WATCH_COUNT;
+        begin_counts(files[i].number, files[i].flags);
     }
     if (status == SEGUE_OK)
         status = begin_files(files, count);

@@ -16,13 +16,13 @@
 
 #include "platform/process/fork.h"
 
-/* What ran, a letter a hook: b, p, c for before, in the parent, in the child; then the order's digit. */
+/* What ran, a letter a hook: b, p, c for before, in the parent, in the child; then the order's hexadecimal digit. */
 static char ran[3 * 2 * FORK_ORDERS + 1];
 
 static void note(char letter, unsigned order)
 {
     size_t length = strlen(ran);
-    snprintf(ran + length, sizeof ran - length, "%c%u", letter, order);
+    snprintf(ran + length, sizeof ran - length, "%c%x", letter, order);
 }
 
 #define HOOKS(order)                                                                                                   \
@@ -48,14 +48,15 @@ HOOKS(6)
 HOOKS(7)
 HOOKS(8)
 HOOKS(9)
+HOOKS(10)
 
-_Static_assert(FORK_ORDERS == 10, "each order has its hooks here");
+_Static_assert(FORK_ORDERS == 11, "each order has its hooks here");
 
 static const struct fork_hooks all[FORK_ORDERS] = {
-    {before_0, in_parent_0, in_child_0}, {before_1, in_parent_1, in_child_1}, {before_2, in_parent_2, in_child_2},
-    {before_3, in_parent_3, in_child_3}, {before_4, in_parent_4, in_child_4}, {before_5, in_parent_5, in_child_5},
-    {before_6, in_parent_6, in_child_6}, {before_7, in_parent_7, in_child_7}, {before_8, in_parent_8, in_child_8},
-    {before_9, in_parent_9, in_child_9},
+    {before_0, in_parent_0, in_child_0}, {before_1, in_parent_1, in_child_1},    {before_2, in_parent_2, in_child_2},
+    {before_3, in_parent_3, in_child_3}, {before_4, in_parent_4, in_child_4},    {before_5, in_parent_5, in_child_5},
+    {before_6, in_parent_6, in_child_6}, {before_7, in_parent_7, in_child_7},    {before_8, in_parent_8, in_child_8},
+    {before_9, in_parent_9, in_child_9}, {before_10, in_parent_10, in_child_10},
 };
 
 /* What a fork's child has run, by its exit status: 0 if it is `expected`. */
@@ -83,13 +84,13 @@ static void in_a_process(int (*body)(void))
 static int run_all(void)
 {
     /* Registered in another order than that of their numbers. */
-    static const unsigned orders[FORK_ORDERS] = {3, 6, 9, 0, 5, 7, 1, 4, 8, 2};
+    static const unsigned orders[FORK_ORDERS] = {3, 6, 9, 0, 10, 5, 7, 1, 4, 8, 2};
     for (unsigned i = 0; i < FORK_ORDERS; i++)
         if (!fork_register((enum fork_order)orders[i], &all[orders[i]]))
             return 1;
-    if (!child_has_run("b9b8b7b6b5b4b3b2b1b0c0c1c2c3c4c5c6c7c8c9"))
+    if (!child_has_run("bab9b8b7b6b5b4b3b2b1b0c0c1c2c3c4c5c6c7c8c9ca"))
         return 2;
-    return strcmp(ran, "b9b8b7b6b5b4b3b2b1b0p0p1p2p3p4p5p6p7p8p9") == 0 ? 0 : 3;
+    return strcmp(ran, "bab9b8b7b6b5b4b3b2b1b0p0p1p2p3p4p5p6p7p8p9pa") == 0 ? 0 : 3;
 }
 
 static void hooks_run_down_before_a_fork_and_up_after_it(void **state)

@@ -14,7 +14,9 @@ const struct verb_words watch_words = {
              "repeated: a part of one, by its debug information. *NAME: what a pointer points to when the program "
              "begins. FILE:NAME: a variable of a shared library, as libx.so.1:state. ADDRESS:SIZE: numbers, "
              "hexadecimal with 0x. map:PATH: each mapping of that file, as they come and go; map:PATH+OFFSET:SIZE: of "
-             "a part of it."},
+             "a part of it. heap:SIZE and heap:SIZE-SIZE: all blocks of the heap that a program asks for with that "
+             "size in bytes. heap@FUNCTION: those that a function allocates, or one that it calls, up to four frames "
+             "deep."},
             {"PROGRAM [ARGUMENT...]", "what to run; it must not be linked statically",
              "Its files, streams and exit status are its own."},
             {0},
@@ -70,6 +72,7 @@ const struct verb_words watch_words = {
             {"It should never be negative: who makes it so, and who called that?",
              "segue watch --if 'new < 0' --backtrace counter -- ./program"},
             {"Who touches it at all, and how often?", "segue watch --count --read --write counter -- ./program"},
+            {"Who writes to the nodes that parse_node allocates?", "segue watch heap@parse_node -- ./program"},
             {"The program runs already:", "segue watch --pid=\"$(pidof server)\" counter"},
             {0},
         },

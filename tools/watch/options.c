@@ -10,6 +10,7 @@
 #include "tools/support/verb.h"
 #include "tools/watch/agent/shared.h"
 #include "tools/watch/names/chain.h"
+#include "tools/watch/names/target.h"
 
 #define VERB "watch"
 /* Of a line, if it is not said how many. */
@@ -116,6 +117,13 @@ static int read_operands(int argument_count, char **arguments, struct options *o
             return misuse(VERB, "'%s' is behind a target: options come first, and -- ends the targets", arguments[i]);
     if (options->target_count > SHARED_RANGES)
         return misuse(VERB, "there are more than %u targets", SHARED_RANGES);
+    for (size_t i = 0; i < options->target_count; i++)
+        options->has_heap |= target_is_heap(arguments[i]);
+    if (options->has_heap && options->process)
+        return misuse(VERB, "heap:SIZE and heap@FUNCTION exclude --pid: blocks that the process has already are not "
+                            "known; start the program by segue watch");
+    if (options->has_heap && options->heat)
+        return misuse(VERB, "heap:SIZE and heap@FUNCTION exclude --heat: such blocks have no place in a map");
     options->program = options->process ? NULL : arguments + options->target_count + 1;
     return EXIT_DONE;
 }

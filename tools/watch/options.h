@@ -24,6 +24,8 @@ struct options {
     /* The targets as they were typed, and the program with its arguments, which ends with NULL. */
     char **targets;
     size_t target_count;
+    /* One of them is blocks of the heap. */
+    bool has_heap;
     char **program;
     /* In place of a program: one that runs; or 0. */
     pid_t process;

@@ -85,11 +85,23 @@ static char *find_library(const char *in_build, const char *name)
     return NULL;
 }
 
-static void set_environment(int file, const char *sigchain, const char *agent)
+/* libsegue-sigchain.so, libsegue-watch.so, and libsegue-heap.so or NULL. */
+#define LIBRARIES 3
+
+static bool find_libraries(bool has_heap, char *libraries[LIBRARIES])
+{
+    libraries[0] = find_library("../libsegue-sigchain.so", "libsegue-sigchain.so");
+    libraries[1] = find_library("libsegue-watch.so", "libsegue-watch.so");
+    libraries[2] = has_heap ? find_library("libsegue-heap.so", "libsegue-heap.so") : NULL;
+    return libraries[0] && libraries[1] && (libraries[2] || !has_heap);
+}
+
+static void set_environment(int file, char *const libraries[LIBRARIES])
 {
     const char *before = getenv("LD_PRELOAD");
     char *preload, descriptor[16];
-    if (asprintf(&preload, "%s:%s%s%s", sigchain, agent, before && *before ? ":" : "", before ? before : "") < 0)
+    if (asprintf(&preload, "%s:%s%s%s%s%s", libraries[0], libraries[1], libraries[2] ? ":" : "",
+                 libraries[2] ? libraries[2] : "", before && *before ? ":" : "", before ? before : "") < 0)
         abort();
     snprintf(descriptor, sizeof descriptor, "%d", file);
     setenv("LD_PRELOAD", preload, 1);
@@ -192,8 +204,9 @@ static bool start(struct program *program, char **arguments, const char *path, i
     return false;
 }
 
-bool program_begin(struct program *program, char **arguments, int *code)
+bool program_begin(struct program *program, char **arguments, bool has_heap, int *code)
 {
+    char *libraries[LIBRARIES];
     int file = -1;
     *program = (struct program){.name = arguments[0]};
     *code = EXIT_NOT_FOUND;
@@ -204,19 +217,19 @@ bool program_begin(struct program *program, char **arguments, int *code)
     }
     *code = EXIT_NOT_WATCHED;
     const char *why = refusal(path);
-    char *sigchain = find_library("../libsegue-sigchain.so", "libsegue-sigchain.so");
-    char *agent = find_library("libsegue-watch.so", "libsegue-watch.so");
+    const bool has_libraries = find_libraries(has_heap, libraries);
     if (why)
         complain(VERB, "%s cannot be watched: %s", arguments[0], why);
-    else if (!sigchain || !agent)
-        complain(VERB, "libsegue-watch.so or libsegue-sigchain.so is not in %s; install Segue", SEGUE_WATCH_FOLDER);
-    bool is_ready = !why && sigchain && agent && make_shared(program, &file);
+    else if (!has_libraries)
+        complain(VERB, "libsegue-watch.so, libsegue-sigchain.so or libsegue-heap.so is not in %s; install Segue",
+                 SEGUE_WATCH_FOLDER);
+    bool is_ready = !why && has_libraries && make_shared(program, &file);
     if (is_ready) {
-        set_environment(file, sigchain, agent);
+        set_environment(file, libraries);
         is_ready = start(program, arguments, path, file, code);
     }
-    free(sigchain);
-    free(agent);
+    for (size_t i = 0; i < LIBRARIES; i++)
+        free(libraries[i]);
     free(path);
     return is_ready;
 }

@@ -20,9 +20,9 @@ struct program {
     const struct code *code;
 };
 
-/* Starts it, up to where its own code would begin. False, with a message, if it cannot be run or watched; `*code` is
- * then what the command exits with. */
-bool program_begin(struct program *program, char **arguments, int *code);
+/* Starts it, up to where its own code would begin; `has_heap`: its blocks of memory are to be seen. False, with a
+ * message, if it cannot be run or watched; `*code` is then what the command exits with. */
+bool program_begin(struct program *program, char **arguments, bool has_heap, int *code);
 
 /* The same for a process that runs: it is ready to watch. False, with a message, if it cannot be watched. */
 bool program_check(pid_t process);

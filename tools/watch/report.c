@@ -13,6 +13,7 @@
 #include "tools/support/quote.h"
 #include "tools/watch/moves.h"
 #include "tools/watch/names/chain.h"
+#include "tools/watch/shown/block.h"
 #include "tools/watch/shown/heat.h"
 #include "tools/watch/shown/live.h"
 #include "tools/watch/text.h"
@@ -263,6 +264,8 @@ static const char *maker_of(const struct segue_watch_record *record, const struc
 
 struct access {
     const struct segue_watch_record *record;
+    /* NULL: in none of the heap. */
+    const struct queue_block *block;
     const struct target *target;
     const struct thread *thread;
     const struct place *place;
@@ -297,6 +300,12 @@ static void add_move(struct text *line, const struct segue_watch_record *record)
     text_add(line, to);
 }
 
+/* The function that has allocated it. */
+static const char *allocator_of(struct report *report, const struct queue_block *block)
+{
+    return caller_of(report, &(struct chain_frame){block->caller, true});
+}
+
 static void print_line(struct report *report, const struct access *access)
 {
     const struct segue_watch_record *record = access->record;
@@ -317,7 +326,10 @@ static void print_line(struct report *report, const struct access *access)
     text_add(line, access->name);
     text_add(line, " (");
     text_add_decimal(line, record->size);
-    text_add(line, record->size == 1 ? " byte)" : " bytes)");
+    text_add(line, record->size == 1 ? " byte" : " bytes");
+    if (access->block)
+        block_add(line, access->block, allocator_of(report, access->block));
+    text_add(line, ")");
     if (is_placed(record))
         add_move(line, record);
     else if (record->has_values)
@@ -348,7 +360,9 @@ static void print_json(struct report *report, const struct access *access)
         json_text(&json, "file", place->file);
     json_text(&json, "where", place->where);
     json_text(&json, "instruction", access->maker);
-    json_text(&json, "target", access->name);
+    json_text(&json, "target", access->block ? access->target->name : access->name);
+    if (access->block)
+        block_write(&json, access->block, allocator_of(report, access->block));
     json_number(&json, "address", (int64_t)record->address);
     json_number(&json, "size", (int64_t)record->size);
     json_text(&json, "access", verb_of(record));
@@ -417,7 +431,10 @@ static void print_access(struct report *report, const struct segue_watch_record 
 {
     const uint64_t offset = offset_of(report, record, access->target);
     access->maker = maker_of(record, access->place, access->call);
-    name_access(access->target, offset, access->name, sizeof access->name);
+    if (access->block)
+        block_name(access->block, record->address, access->name, sizeof access->name);
+    else
+        name_access(access->target, offset, access->name, sizeof access->name);
     value_print(access->before, access->target, offset, record->size, record->before);
     value_print(access->after, access->target, offset, record->size, record->after);
     errno = 0;
@@ -429,7 +446,7 @@ static void print_access(struct report *report, const struct segue_watch_record 
 /* The program has changed what is mapped. */
 static void report_change(struct report *report, const struct segue_watch_record *record)
 {
-    struct access access;
+    struct access access = {.block = NULL};
     report->frame_count = 0;
     if (!report->heat && describe_access(report, record, &access))
         print_access(report, record, &access);
@@ -437,11 +454,11 @@ static void report_change(struct report *report, const struct segue_watch_record
         moves_add(&report->moves, record);
 }
 
-bool report_access(struct report *report, const struct segue_watch_record *record, const struct queue_stack *stack,
-                   bool *goes_on)
+bool report_access(struct report *report, const struct segue_watch_record *record, const struct queue_block *block,
+                   const struct queue_stack *stack, bool *goes_on)
 {
     const struct options *options = report->options;
-    struct access access;
+    struct access access = {.block = block->start ? block : NULL};
     if (record->kind != SEGUE_WATCH_ACCESS) {
         report_change(report, record);
         *goes_on = !report->error;
@@ -540,6 +557,9 @@ bool report_end(struct report *report)
 {
     const struct options *options = report->options;
     errno = 0;
+    if (report->program->shared->unwatched_blocks)
+        complain(VERB, "%" PRIu64 " blocks are not watched: there was no memory for them where blocks are watched",
+                 report->program->shared->unwatched_blocks);
     if (options->counts) {
         live_end(&report->live);
         print_counts(report, report->to, SIZE_MAX);

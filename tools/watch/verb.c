@@ -56,6 +56,45 @@ static bool find_targets(const struct options *options, const struct code *code,
     return all && files <= SHARED_FILES;
 }
 
+/* Where in the list of functions they are from now on. */
+static uint32_t give_functions(struct shared *shared, const struct functions *functions)
+{
+    const uint32_t first = shared->function_count;
+    for (size_t i = 0; i < functions->count; i++)
+        shared->functions[shared->function_count++] =
+            (struct shared_function){functions->parts[i].start, functions->parts[i].end};
+    return first;
+}
+
+static bool give_heap(const struct options *options, const struct code *code, struct shared *shared,
+                      const struct target *targets)
+{
+    struct functions wrappers = {.count = 0};
+    functions_find_new(code, &wrappers);
+    size_t all = wrappers.count;
+    for (size_t i = 0; i < options->target_count; i++)
+        all += targets[i].functions.count;
+    if (all > SHARED_FUNCTIONS)
+        complain(VERB, "the functions that allocate blocks have more than %u parts", SHARED_FUNCTIONS);
+    else
+        give_functions(shared, &wrappers);
+    shared->wrapper_count = shared->function_count;
+    free(wrappers.parts);
+    for (size_t i = 0; i < options->target_count && all <= SHARED_FUNCTIONS; i++) {
+        const struct target *target = &targets[i];
+        if (target->is_heap)
+            shared->ranges[i] = (struct shared_range){
+                .flags = options->flags,
+                .is_heap = true,
+                .least = target->least,
+                .most = target->most,
+                .first_function = give_functions(shared, &target->functions),
+                .function_count = (uint32_t)target->functions.count,
+            };
+    }
+    return all <= SHARED_FUNCTIONS;
+}
+
 static void give_targets(const struct options *options, struct program *program, const struct target *targets)
 {
     for (size_t i = 0; i < options->target_count; i++) {
@@ -105,9 +144,11 @@ static void report_queued(const struct options *options, struct program *program
     const struct queue_stack *stacks = program->shared->keeps_stacks ? shared_stack(program->shared) : NULL;
     static struct queue_stack stack;
     struct segue_watch_record record;
-    while (queue_take_with(queue, &record, stacks, &stack)) {
+    struct queue_block block;
+    while (queue_take_with(queue, &record, &block, stacks, &stack)) {
         bool goes_on = true;
-        const bool is_reported = !queue->is_closed && report_access(report, &record, stacks ? &stack : NULL, &goes_on);
+        const bool is_reported =
+            !queue->is_closed && report_access(report, &record, &block, stacks ? &stack : NULL, &goes_on);
         if (options->stops && is_reported)
             stop_thread(program->shared, &record, program->name);
         else if (options->stops)
@@ -163,6 +204,8 @@ static int watch(const struct options *options, struct program *program, struct 
     if (!begin_code(options, code, program->process, targets))
         return EXIT_FAILED;
     give_targets(options, program, targets);
+    if (options->has_heap && !give_heap(options, code, program->shared, targets))
+        return EXIT_FAILED;
     struct report *report = report_open(options);
     if (!report)
         return EXIT_FAILED;
@@ -211,7 +254,7 @@ static int watch_started(const struct options *options, struct code *code, struc
 {
     struct program program;
     int result;
-    if (!program_begin(&program, options->program, &result))
+    if (!program_begin(&program, options->program, options->has_heap, &result))
         return result;
     result = watch(options, &program, code, targets);
     if (!program.has_ended)
@@ -234,6 +277,7 @@ static int run_watch(int argument_count, char **arguments)
     for (size_t i = 0; i < options.target_count; i++) {
         free(targets[i].shown);
         free(targets[i].path);
+        free(targets[i].functions.parts);
     }
     free(targets);
     return result;

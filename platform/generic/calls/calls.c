@@ -1,8 +1,6 @@
 /* calls.c: no system call is caught. */
 #include "platform/calls/calls.h"
 
-#include "platform/threads/thread.h"
-
 const char *calls_obstacle(void)
 {
     return "system calls are caught on Linux on x86-64 alone";
@@ -43,11 +41,6 @@ void calls_disarm(void)
 void calls_keep(uint64_t signals)
 {
     (void)signals;
-}
-
-uint64_t calls_block(uint64_t signals)
-{
-    return platform_mask_block(signals);
 }
 
 void calls_die(void)

@@ -81,20 +81,31 @@ static uint64_t kept_signals(void)
     return __atomic_load_n(&kept, __ATOMIC_RELAXED);
 }
 
-static bool is_kept(uint64_t number)
+static uint64_t address_of(const void *place)
 {
-    uint64_t bit = (uint32_t)number - UINT64_C(1);
-    return bit < SIGNALS_MOST && (kept_signals() >> bit & 1);
+    return (uint64_t)(uintptr_t)place;
+}
+
+/* What the library blocks itself, and the actions that it sets, are the kernel's. Where it is linked statically the
+ * program's code is here, too: nothing but SIGSYS is kept then. */
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+extern const char etext[] __attribute__((visibility("hidden")));
+
+static uint64_t kept_of(const struct system_call *call)
+{
+    const bool is_own = call->instruction - address_of(__ehdr_start) < (uint64_t)(etext - __ehdr_start);
+    return is_own ? SIGNAL_BIT(SIGSYS) : kept_signals();
+}
+
+static bool sets_kept_action(const struct system_call *call)
+{
+    uint64_t bit = (uint32_t)call->arguments[0] - UINT64_C(1);
+    return bit < SIGNALS_MOST && (kept_of(call) >> bit & 1);
 }
 
 /* The process whose memory this is; 0 in a child that has its own, until it asks: the kernel clears the page. A child
  * that shares its parent's memory finds its parent there. NULL: it is not known. */
 static uint64_t *owner;
-
-static uint64_t address_of(const void *place)
-{
-    return (uint64_t)(uintptr_t)place;
-}
 
 /* ---- preparation ---- */
 
@@ -157,13 +168,6 @@ void calls_disarm(void)
 void calls_keep(uint64_t signals)
 {
     __atomic_store_n(&kept, signals | SIGNAL_BIT(SIGSYS), __ATOMIC_RELAXED);
-}
-
-uint64_t calls_block(uint64_t signals)
-{
-    uint64_t before = 0;
-    calls_call(SYS_rt_sigprocmask, SIG_BLOCK, (long)address_of(&signals), (long)address_of(&before), MASK_SIZE, 0, 0);
-    return before;
 }
 
 void calls_die(void)
@@ -456,7 +460,7 @@ static long change_mask(const struct system_call *call)
         default:
             return -EINVAL;
         }
-        mask &= ~(kept_signals() | SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
+        mask &= ~(kept_of(call) | SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
         frame_set_mask(call->native.context, mask);
     }
     if (call->arguments[2] && !poke(call->arguments[2], &before, sizeof before))
@@ -469,9 +473,9 @@ static bool open_mask(const struct system_call *call, uint64_t *arguments, struc
                       unsigned argument, size_t size, size_t offset)
 {
     uint64_t *mask = &record->room[offset / sizeof *record->room];
-    if (!arguments[argument] || !peek(record->room, arguments[argument], size) || !(*mask & kept_signals()))
+    if (!arguments[argument] || !peek(record->room, arguments[argument], size) || !(*mask & kept_of(call)))
         return false;
-    *mask &= ~kept_signals();
+    *mask &= ~kept_of(call);
     arguments[argument] = address_of(calls_record(call)->room);
     return true;
 }
@@ -557,7 +561,7 @@ static long change_own_action(const struct system_call *call)
 
 static bool change_action(const struct system_call *call)
 {
-    if (!is_kept(call->arguments[0]))
+    if (!sets_kept_action(call))
         return lead_mask(call);
     calls_return(call, change_own_action(call));
     return true;
@@ -599,7 +603,7 @@ SEGUE_HOT_POLICY bool calls_is_own(const struct system_call *call)
 
 bool calls_is_served_at_once(const struct system_call *call)
 {
-    return call->number == SYS_rt_sigprocmask || (call->number == SYS_rt_sigaction && is_kept(call->arguments[0]));
+    return call->number == SYS_rt_sigprocmask || (call->number == SYS_rt_sigaction && sets_kept_action(call));
 }
 
 bool calls_leads_mask(const struct system_call *call)

@@ -31,15 +31,6 @@ bool index_prepare(void)
 
 /* ---- looking ---- */
 
-static inline SEGUE_HOT_POLICY bool wants(const struct watch_range *range, const struct watch_access *access)
-{
-    if (range->thread && range->thread != access->thread)
-        return false;
-    if ((access->direction & SEGUE_READ) && (range->flags & SEGUE_WATCH_READ))
-        return true;
-    return (access->direction & SEGUE_WRITE) && (range->flags & (SEGUE_WATCH_WRITE | SEGUE_WATCH_CHANGE));
-}
-
 /* How many ranges begin before `end`. */
 static inline SEGUE_HOT_POLICY size_t begun_before(uint64_t end, size_t high)
 {
@@ -64,7 +55,7 @@ SEGUE_HOT_POLICY bool index_look(const struct watch_access *access, struct watch
         return false;
     for (size_t i = begun_before(access->address + access->size, all); i-- > 0 && reach[i] > access->address;) {
         const struct watch_range *range = &ranges[i];
-        if (range->end <= access->address || !wants(range, access))
+        if (range->end <= access->address || !index_wants(range, access))
             continue;
         if (*found == most)
             return false;
@@ -102,7 +93,7 @@ const struct watch_range *index_next(const struct watch_access *access, size_t *
             i--;
     }
     for (; i < count && ranges[i].start < end; i++)
-        if (ranges[i].end > access->address && wants(&ranges[i], access)) {
+        if (ranges[i].end > access->address && index_wants(&ranges[i], access)) {
             *at = i + 1;
             return &ranges[i];
         }

@@ -27,6 +27,16 @@ struct watch_access {
 
 /* ---- for policies: async-signal-safe, general registers only ---- */
 
+/* Whether a range that the access touches wants to know of it. */
+static inline SEGUE_HOT_POLICY bool index_wants(const struct watch_range *range, const struct watch_access *access)
+{
+    if (range->thread && range->thread != access->thread)
+        return false;
+    if ((access->direction & SEGUE_READ) && (range->flags & SEGUE_WATCH_READ))
+        return true;
+    return (access->direction & SEGUE_WRITE) && (range->flags & (SEGUE_WATCH_WRITE | SEGUE_WATCH_CHANGE));
+}
+
 /* How many ranges want to know of the access; the numbers of the first `most` of them in `numbers`, and whether all of
  * these only count. Fewer or none, and false, if the index is changed at the same time. */
 bool index_look(const struct watch_access *access, struct watch_range *ranges, unsigned most, unsigned *found);

@@ -66,7 +66,8 @@ static void keep_stack(struct queue_stack *stack, const struct segue_regs *regs)
     stack->size = size;
 }
 
-static bool try_put(struct watch_queue *queue, const struct segue_watch_record *record, const struct segue_regs *regs)
+static bool try_put(struct watch_queue *queue, const struct segue_watch_record *record, const struct queue_block *block,
+                    const struct segue_regs *regs)
 {
     uint64_t at = __atomic_load_n(&queue->puts, __ATOMIC_RELAXED);
     for (;;) {
@@ -79,6 +80,7 @@ static bool try_put(struct watch_queue *queue, const struct segue_watch_record *
         } else if (__atomic_compare_exchange_n(&queue->puts, &at, at + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
             __atomic_store_n(&place->writer, record->thread, __ATOMIC_RELAXED);
             place->record = *record;
+            place->block = block ? *block : (struct queue_block){.start = 0};
             if (own_stacks && regs)
                 keep_stack(&own_stacks[at & (queue->places - 1)], regs);
             __atomic_store_n(&place->turn, at + 1, __ATOMIC_RELEASE);
@@ -94,9 +96,10 @@ static bool has_no_reader(const struct watch_queue *queue)
     return reader && platform_process_is_gone((int)reader);
 }
 
-void queue_put(const struct segue_watch_record *record, const struct segue_regs *regs, bool waits)
+void queue_put(const struct segue_watch_record *record, const struct queue_block *block, const struct segue_regs *regs,
+               bool waits)
 {
-    while (!__atomic_load_n(&own->is_closed, __ATOMIC_RELAXED) && !try_put(own, record, regs)) {
+    while (!__atomic_load_n(&own->is_closed, __ATOMIC_RELAXED) && !try_put(own, record, block, regs)) {
         if (!waits || has_no_reader(own)) {
             __atomic_fetch_add(&own->lost, 1, __ATOMIC_RELAXED);
             return;

@@ -19,7 +19,9 @@ bool queue_prepare(void);
 const void *queue_memory(void);
 
 /* Adds a record. While there is no place, waits if `waits` and the queue's reader has not ended; else counts the record
- * as lost. `regs`: the thread's before the access; NULL keeps no stack. Async-signal-safe, thread-safe. */
-void queue_put(const struct segue_watch_record *record, const struct segue_regs *regs, bool waits);
+ * as lost. `block`: the one of the heap that the access is in, or NULL. `regs`: the thread's before the access; NULL
+ * keeps no stack. Async-signal-safe, thread-safe. */
+void queue_put(const struct segue_watch_record *record, const struct queue_block *block, const struct segue_regs *regs,
+               bool waits);
 
 #endif

@@ -6,13 +6,22 @@
 #include <stddef.h>
 #include <string.h>
 
+/* The block of the heap that an access is in; `start` is 0 where it is in none. */
+struct queue_block {
+    uint64_t start, size;
+    /* Which of the watched blocks it is, from 1 on; the address that the call returns to that allocated it. */
+    uint64_t serial, caller;
+    uint32_t is_freed;
+    uint32_t reserved;
+};
+
 struct queue_place {
     /* The number of the next record that is put here; one more, once that is done. */
     uint64_t turn;
     struct segue_watch_record record;
     /* The thread that puts a record here; 0 once that is taken. */
     uint64_t writer;
-    uint64_t unused[5];
+    struct queue_block block;
 };
 
 /* What the queue keeps of a thread's stack with each record, if it is used so: from the stack pointer on, as much as
@@ -44,9 +53,11 @@ static inline size_t queue_size(uint32_t places)
     return sizeof(struct watch_queue) + places * sizeof(struct queue_place);
 }
 
-/* Takes a record, and its stack if `stacks` is not NULL: one for each place. False if the queue is empty. */
+/* Takes a record, its block if `block` is not NULL, and its stack if `stacks` is not NULL: one for each place. False if
+ * the queue is empty. */
 static inline bool queue_take_with(struct watch_queue *queue, struct segue_watch_record *record,
-                                   const struct queue_stack *stacks, struct queue_stack *stack)
+                                   struct queue_block *block, const struct queue_stack *stacks,
+                                   struct queue_stack *stack)
 {
     uint64_t at = __atomic_load_n(&queue->takes, __ATOMIC_RELAXED);
     for (;;) {
@@ -58,6 +69,8 @@ static inline bool queue_take_with(struct watch_queue *queue, struct segue_watch
             at = __atomic_load_n(&queue->takes, __ATOMIC_RELAXED);
         } else if (__atomic_compare_exchange_n(&queue->takes, &at, at + 1, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
             *record = place->record;
+            if (block)
+                *block = place->block;
             if (stacks) {
                 const struct queue_stack *from = &stacks[at & (queue->places - 1)];
                 const uint64_t size = from->size <= sizeof from->bytes ? from->size : 0;
@@ -74,7 +87,7 @@ static inline bool queue_take_with(struct watch_queue *queue, struct segue_watch
 
 static inline bool queue_take(struct watch_queue *queue, struct segue_watch_record *record)
 {
-    return queue_take_with(queue, record, NULL, NULL);
+    return queue_take_with(queue, record, NULL, NULL, NULL);
 }
 
 /* The number of the record that is next, if a thread has begun to put it and has not done so: `*writer`, or 0 if that

@@ -93,7 +93,16 @@ C
 compare cc1 other input_location -- "$(gcc -print-prog-name=cc1)" -quiet -O2 "$work/some.c" -o some.s
 compare node other _ZN4node11IsolateData17wrapper_data_map_E _ZN4node11IsolateData19isolate_data_mutex_E -- \
   /usr/bin/node "$tests/worker.js"
+
+# Blocks of the heap: which ones, depends on the program alone.
+input=$tests/sql compare 'sqlite3, blocks' same heap:48 heap@libsqlite3.so.0:sqlite3_prepare_v2 -- /usr/bin/sqlite3
+compare 'python3, blocks' other heap:56 -- /usr/bin/python3 "$tests/threads.py"
+PERL_HASH_SEED=0 compare 'perl, blocks' same heap:24-48 -- /usr/bin/perl -e '
+my %h; $h{$_ % 97} .= $_ for 1 .. 2000; print join(",", map { length $h{$_} } sort keys %h), "\n";'
+compare 'git, blocks' other heap:48 -- /usr/bin/git -C "$work/repository" log -p --stat
+compare 'cc1, blocks' other heap:40 -- "$(gcc -print-prog-name=cc1)" -quiet -O1 "$work/some.c" -o some.s
 if [ "$length" = long ]; then
+  compare 'node, blocks' other heap:48 -- /usr/bin/node "$tests/worker.js"
   compare 'python3 with children' other _Py_EllipsisObject PyLong_Type -- /usr/bin/python3 "$tests/tasks.py"
   compare "python3's whole state" other _PyRuntime -- /usr/bin/python3 -c 'print(sum(range(1000)))'
   compare "node's flags" other _ZN2v88internal8v8_flagsE -- /usr/bin/node "$tests/worker.js"

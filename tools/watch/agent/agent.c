@@ -18,8 +18,10 @@
 #include <unistd.h>
 
 #include "signals/watch/attached.h"
+#include "signals/watch/changes.h"
 #include "signals/watch/counts/counts.h"
 #include "signals/watch/queue/queue.h"
+#include "tools/watch/heap/matches.h"
 
 #define MOST_FOR_HANDLERS ((size_t)64 << 20)
 
@@ -88,7 +90,23 @@ static void use_queue(struct shared *shared)
     gate_use(shared->stops ? &shared->gate : NULL, &shared->queue);
 }
 
-/* Those of the ranges that are no files'. */
+static bool has_heap(const struct shared *shared)
+{
+    for (uint32_t i = 0; i < shared->range_count; i++)
+        if (shared->ranges[i].is_heap)
+            return true;
+    return false;
+}
+
+static bool watch_heap(struct shared *shared)
+{
+    for (uint32_t i = 0; i < shared->range_count; i++)
+        if (shared->ranges[i].is_heap)
+            shared->ranges[i].id = watch_without_range(shared->ranges[i].flags);
+    return matches_begin(shared);
+}
+
+/* Those of the ranges that are no files', and no blocks'. */
 static enum segue_status watch_ranges(struct shared *shared)
 {
     struct segue_watch *watches = calloc(shared->range_count, sizeof *watches);
@@ -154,6 +172,8 @@ enum segue_status watch(struct shared *shared)
         status = watch_all_files(shared);
     if (status != SEGUE_OK)
         snprintf(shared->reason, sizeof shared->reason, "%s", segue_reason());
+    else if (has_heap(shared) && !watch_heap(shared))
+        status = SEGUE_UNSUPPORTED;
     return status;
 }
 

@@ -59,13 +59,18 @@ struct shared_mask {
     uint64_t removed, rest;
 };
 
-/* Of size 0: a file's. */
+/* Of size 0: a file's, or blocks of the heap. */
 struct shared_range {
     uint64_t address, size;
     /* enum segue_watch_flags. */
     uint32_t flags;
     /* Of the watch, once it is watched. */
     uint32_t id;
+    /* Blocks of the heap: the least size and the largest, if no function is asked for; else the functions that allocate
+     * them, from that place in the list on. */
+    bool is_heap;
+    uint32_t first_function, function_count;
+    uint64_t least, most;
 };
 
 #define SHARED_FILES 64u
@@ -79,6 +84,15 @@ struct shared_file {
     uint32_t range;
     struct file_found found;
 };
+
+/* A function's code, or a part of it. */
+struct shared_function {
+    uint64_t start, end;
+};
+
+#define SHARED_FUNCTIONS 4096u
+/* The frames in which such a function is looked for, from the allocator's caller on. */
+#define SHARED_FRAMES 4u
 
 struct shared {
     /* enum shared_state. */
@@ -100,6 +114,11 @@ struct shared {
     struct shared_range ranges[SHARED_RANGES];
     uint32_t file_count;
     struct shared_file files[SHARED_FILES];
+    /* The first ones are C++'s operator new, whose frames do not count. */
+    uint32_t wrapper_count, function_count;
+    struct shared_function functions[SHARED_FUNCTIONS];
+    /* Blocks that a target asks for, and for which there was no memory. */
+    uint64_t unwatched_blocks;
     struct shared_mask masks[SHARED_MASKS];
     _Alignas(64) struct counts_place counts[COUNTS_PLACES + 1];
     /* The last: its places are behind it. */

@@ -153,7 +153,8 @@ static char *assembly(Dwfl_Module *module, uint64_t address)
 bool code_is_own(const char *path)
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    return strcmp(name, "libsegue-watch.so") == 0 || strcmp(name, "libsegue-sigchain.so") == 0;
+    return strcmp(name, "libsegue-watch.so") == 0 || strcmp(name, "libsegue-sigchain.so") == 0 ||
+           strcmp(name, "libsegue-heap.so") == 0;
 }
 
 bool code_describe(const struct code *code, uint64_t address, struct place *place)

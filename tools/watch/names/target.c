@@ -388,9 +388,38 @@ static bool is_of_c_library(Dwfl_Module *module)
     return strncmp(name, "libc.so", 7) == 0 || strncmp(name, "ld-linux", 8) == 0;
 }
 
+/* ---- blocks of the heap ---- */
+
+bool target_is_heap(const char *name)
+{
+    return strncmp(name, "heap:", 5) == 0 || strncmp(name, "heap@", 5) == 0;
+}
+
+/* SIZE, or SIZE-SIZE. */
+static bool read_sizes(const char *text, struct target *target)
+{
+    const char *at = text;
+    bool is_read = read_number(&at, &target->least);
+    target->most = target->least;
+    if (is_read && *at == '-')
+        is_read = ++at && read_number(&at, &target->most);
+    if (is_read && *at == 0 && target->least && target->least <= target->most)
+        return true;
+    complain(VERB, "'%s' is not heap:SIZE or heap:SIZE-SIZE, with a number of bytes from 1 on", target->name);
+    return false;
+}
+
+static bool find_heap(const struct code *code, const char *name, struct target *target)
+{
+    *target = (struct target){.name = name, .is_heap = true};
+    return name[4] == ':' ? read_sizes(name + 5, target) : functions_find(code, name + 5, name, &target->functions);
+}
+
 bool target_find(const struct code *code, const char *name, struct target *target)
 {
     Dwfl_Module *module = NULL;
+    if (target_is_heap(name))
+        return find_heap(code, name, target);
     if (!find(code, name, target, &module))
         return false;
     if (!is_of_c_library(module))

@@ -2,7 +2,7 @@
 #ifndef SEGUE_TOOLS_WATCH_TARGET_H
 #define SEGUE_TOOLS_WATCH_TARGET_H
 
-#include "code.h"
+#include "functions.h"
 
 /* How a value is shown. */
 enum value_kind {
@@ -26,7 +26,14 @@ struct target {
      * it that is wanted, of size 0: all. */
     char *shown, *path;
     uint64_t offset, part;
+    /* Blocks of the heap: from that size to that one, or allocated by these functions. */
+    bool is_heap;
+    uint64_t least, most;
+    struct functions functions;
 };
+
+/* Whether it is heap:SIZE or heap@FUNCTION. */
+bool target_is_heap(const char *name);
 
 /* Finds it in a process that has been loaded and whose code has not begun. Says on standard error why not. */
 bool target_find(const struct code *code, const char *name, struct target *target);

@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# heap.sh SEGUE BLOCKS OWN [MADE]: blocks of the heap under `segue watch`, by size and by function: as many accesses as
+# the program itself counts (blocks.c, made.cpp).
+set -uo pipefail
+. "$(dirname "$0")/../../../support/check.sh"
+segue=$1
+blocks=$2
+own=$3
+made=${4:-}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# watch ARGUMENT...: output, report and status in $work/out, $work/err and $status.
+watch() {
+  status=0
+  timeout 60 "$segue" watch "$@" > "$work/out" 2> "$work/err" || status=$?
+}
+
+shows() {
+  grep -q -e "$1" "$work/err" && echo yes
+}
+
+# said KIND: what the program has counted.
+said() {
+  sed -n "s/^$1 //p" "$work/out"
+}
+
+# The lines of the program's own accesses, and not the C library's to what it has allocated for itself.
+own_lines() {
+  grep -cE " (touch|touch_freed|grow_lists|fork_child)(\+0x[0-9a-f]+)? \(blocks.c:" "$work/err"
+}
+
+sum_of_counts() {
+  grep -E " (touch|touch_freed|grow_lists|fork_child)(\+0x[0-9a-f]+)? \(blocks.c:" "$work/err" |
+    awk '{ sum += $1 + $2 } END { print sum + 0 }'
+}
+
+native=$("$blocks")
+watch --read --write heap:48 -- "$blocks"
+check "the program's output" "$native" "$(cat "$work/out")"
+check "its status" 0 "$status"
+check "by size: each access once" "$(said 48)" "$(own_lines)"
+check "with its block" "$(own_lines)" \
+  "$(grep -cE ': (reads|writes) block [0-9]+(\+[0-9]+)? \(8 bytes of 48, allocated by ' "$work/err")"
+check "and who has allocated it" yes "$(shows ', allocated by xmalloc+0x[0-9a-f]* (blocks.c:[0-9]*)): ')"
+check "in threads" yes "$([ "$(sed -E 's,.*/([0-9]+) touch.*,\1,' "$work/err" | sort -u | wc -l)" -ge 5 ] && echo yes)"
+
+watch --read --write --follow --json heap:48 -- "$blocks" freed
+check "with the child's" $(($(said 48) + $(said child))) \
+  "$(grep -cE '"where":"(touch|touch_freed|grow_lists|fork_child).*"target":"heap:48"' "$work/err")"
+check "freed blocks" "$(said freed)" "$(grep -c '"block_state":"freed"' "$work/err")"
+check "JSON" yes "$(shows '"block":[0-9]*,"block_address":[0-9]*,"block_size":48,"allocated_by":"xmalloc')"
+watch --read heap:48 -- "$blocks" freed
+check "are named" 1 "$(grep -c ': reads freed block [0-9]*+24 (8 bytes of 48, ' "$work/err")"
+watch --count --read --write heap:48 -- "$blocks"
+check "counted, with the child's" $(($(said 48) + $(said child))) "$(sum_of_counts)"
+check "the program's output" "$native" "$(cat "$work/out")"
+
+for kind in node:make_node list:make_list jump:make_by_jump; do
+  watch --read --write "heap@${kind#*:}" -- "$blocks"
+  check "by ${kind#*:}: each access once" "$(said "${kind%:*}")" "$(own_lines)"
+  check "by ${kind#*:}: who" "$(own_lines)" "$(grep -c ", allocated by ${kind#*:}+" "$work/err")"
+done
+watch --read --write heap:56-57 heap@make_list -- "$blocks"
+check "several targets" "yes yes" \
+  "$(shows ' of 56, allocated by ') $(shows ' of 100000, allocated by make_list')"
+watch --write --if 'new == 3' --limit 5 --backtrace heap:48 -- "$blocks"
+check "a condition" 5 "$(grep -c ': writes block .* -> 0x3$' "$work/err")"
+check "callers" yes "$(shows ' by work+0x')"
+check "the program's output" "$native" "$(cat "$work/out")"
+
+watch heap:48 -- "$blocks" freed twice
+check "a block that is freed twice" 134 "$status"
+check "is said" yes "$(shows 'a block that was watched is freed twice')"
+
+if [ -n "$made" ]; then
+  watch --read --write heap@shop::Cart::make -- "$made"
+  check "operator new" "$(cut -d' ' -f1 "$work/out")" "$(wc -l < "$work/err")"
+  check "is its caller's" "$(wc -l < "$work/err")" "$(grep -c ' of 56, allocated by shop::Cart::make+' "$work/err")"
+  watch heap@make_inlined -- "$made"
+  check "an inlined function" 1 "$(grep -c ': writes block 1+32 (8 bytes of 40, allocated by main+' "$work/err")"
+fi
+
+# refuses TEXT ARGUMENT...
+refuses() {
+  local text=$1
+  shift
+  watch "$@"
+  check "$text: refused" 1 "$((status != 0))"
+  check "$text: nothing was run" "" "$(cat "$work/out")"
+  check "$text: said" yes "$(grep -qF -- "$text" "$work/err" && echo yes || cat "$work/err")"
+}
+
+refuses "'heap:0' is not heap:SIZE" heap:0 -- "$blocks"
+refuses "'heap:abc' is not heap:SIZE" heap:abc -- "$blocks"
+refuses "'heap:48-40' is not heap:SIZE" heap:48-40 -- "$blocks"
+refuses "heap@make_nod: there is no function 'make_nod'; did you mean make_node?" heap@make_nod -- "$blocks"
+refuses "heap@: the name of a function is missing" heap@ -- "$blocks"
+refuses "the program has not loaded a file 'libx.so'" heap@libx.so:make -- "$blocks"
+refuses "exclude --pid" --pid $$ heap:48
+refuses "exclude --heat" --heat "$work/map.png" heap:48 -- "$blocks"
+refuses "it has an allocator of its own" heap:48 -- "$own"
+
+check_end
