@@ -41,8 +41,12 @@ typedef bool calls_is_plain(const struct system_call *call);
 /* Reads and sets the program's action for a signal that is kept, each if not NULL: the action behind the library's. */
 typedef void calls_action(int number, const struct platform_action *wanted, struct platform_action *before);
 
-/* Prepares the process: from now on no action for a signal blocks SIGSYS. Not async-signal-safe; the four are. */
-void calls_prepare(calls_peek *peek, calls_poke *poke, calls_is_plain *is_plain, calls_action *action);
+/* Whether memory is of interest. General registers only. */
+typedef bool calls_visitor(uint64_t address, uint64_t size);
+
+/* Prepares the process: from now on no action for a signal blocks SIGSYS. Not async-signal-safe; the five are. */
+void calls_prepare(calls_peek *peek, calls_poke *poke, calls_is_plain *is_plain, calls_action *action,
+                   calls_visitor *has_region);
 
 /* The calls of the calling thread, and of all threads and processes that it makes, are caught from now on. SIGSYS must
  * have the library's handler. False if the system refuses. */

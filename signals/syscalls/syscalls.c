@@ -118,7 +118,7 @@ void syscalls_keep(uint64_t signals, bool has_detours)
 
 bool syscalls_begin(void)
 {
-    calls_prepare(space_peek, space_poke, is_plain, previous_exchange);
+    calls_prepare(space_peek, space_poke, is_plain, previous_exchange, space_has_region);
     calls_keep(open_signals());
     chain_keep_open(open_signals());
     platform_mask_unblock(open_signals());

@@ -6,8 +6,10 @@ const char *calls_obstacle(void)
     return "system calls are caught on Linux on x86-64 alone";
 }
 
-void calls_prepare(calls_peek *peek, calls_poke *poke, calls_is_plain *is_plain, calls_action *action)
+void calls_prepare(calls_peek *peek, calls_poke *poke, calls_is_plain *is_plain, calls_action *action,
+                   calls_visitor *has_region)
 {
+    (void)has_region;
     (void)peek;
     (void)poke;
     (void)is_plain;

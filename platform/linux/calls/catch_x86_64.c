@@ -134,14 +134,15 @@ static void prepare_owner(void)
 }
 
 /* A handler that blocks SIGSYS would die at its first call. */
-void calls_prepare(calls_peek *peeks, calls_poke *pokes, calls_is_plain *plain, calls_action *actions)
+void calls_prepare(calls_peek *peeks, calls_poke *pokes, calls_is_plain *plain, calls_action *actions,
+                   calls_visitor *has_region)
 {
     struct platform_action present;
     peek = peeks;
     poke = pokes;
     action = actions;
     prepare_owner();
-    calls_shapes_prepare(peeks);
+    calls_shapes_prepare(peeks, has_region);
     calls_look_prepare(plain);
     calls_exempt.start = address_of(__start_segue_exempt);
     calls_exempt.size = address_of(__stop_segue_exempt) - calls_exempt.start;
@@ -586,6 +587,7 @@ SEGUE_HOT_POLICY bool calls_is_own(const struct system_call *call)
     case SYS_rt_sigsuspend:
     case SYS_io_uring_setup:
     case SYS_seccomp:
+    case SYS_mlockall:
         return true;
     case SYS_ppoll:
         return call->arguments[3];
@@ -655,6 +657,8 @@ bool calls_serve_own(const struct system_call *call)
     case SYS_io_uring_setup:
         refuse(call, no_rings, sizeof no_rings - 1);
         return true;
+    case SYS_mlockall:
+        return calls_lock_all(call);
     case SYS_prctl:
         if (call->arguments[0] != PR_SET_SYSCALL_USER_DISPATCH)
             return false;

@@ -35,8 +35,17 @@ extern uint64_t calls_targets[GATES], calls_child_targets[CHILD_GATES];
 extern const char calls_gates[], calls_child_gates[], calls_make_call[], calls_traps[], calls_traps_end[];
 
 /* For calls_prepare: how shapes.c reads the program's memory, and what look_x86_64.c asks. */
-void calls_shapes_prepare(calls_peek *peek);
+void calls_shapes_prepare(calls_peek *peek, calls_visitor *has_region);
+
+/* Whether a number is this process's, or that of a thread of it; whether a descriptor is of its memory
+ * (/proc/self/mem). General registers only. */
+bool calls_is_own_process(uint32_t number);
+bool calls_is_own_memory(uint32_t descriptor);
 void calls_look_prepare(calls_is_plain *is_plain);
+
+/* mlockall: the library's tables, most of which are never touched, would take memory. Pages are locked as they are
+ * touched. False if the call is made as it is. */
+bool calls_lock_all(const struct system_call *call);
 
 /* As calls_make; the thread goes on at that instruction. Until then it is at no call that it may be sent back from. */
 bool calls_make_at(const struct system_call *call, const uint64_t *arguments, const struct call_record *record,

@@ -154,6 +154,17 @@ SEGUE_HOT_POLICY bool calls_changes_memory(const struct system_call *call, struc
     }
 }
 
+bool calls_lock_all(const struct system_call *call)
+{
+    static uint64_t done;
+    const struct call_record record = {.busy = (uint64_t)(uintptr_t)&done};
+    const uint64_t wanted = MCL_CURRENT | MCL_FUTURE, flags = call->arguments[0];
+    if (!(flags & wanted) || (flags & ~(wanted | MCL_ONFAULT)))
+        return false;
+    const uint64_t arguments[CALL_ARGUMENTS] = {flags | MCL_ONFAULT};
+    return calls_make(call, arguments, &record);
+}
+
 SEGUE_HOT_POLICY uint64_t calls_maps_file(const struct system_call *call)
 {
     const uint64_t *arguments = call->arguments;

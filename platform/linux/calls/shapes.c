@@ -54,6 +54,11 @@ struct row {
 
 #define ALWAYS 0, 0, 0
 #define WHEN(argument, mask, value) argument, mask, value
+/* Without a mask. */
+#define ROW_OWN 1
+#define ROW_MEMORY 2
+#define OWN(argument) argument, 0, ROW_OWN
+#define MEMORY 0, 0, ROW_MEMORY
 #define BYTES(size) LENGTH_BYTES, 0, size
 #define TIMES(argument, size) LENGTH_TIMES, argument, size
 #define AT(argument) LENGTH_AT, argument, 0
@@ -108,14 +113,34 @@ SEGUE_HOT_POLICY uint8_t calls_refused_pointers(uint64_t number)
 
 #define ROWS (sizeof rows / sizeof *rows)
 
+static calls_visitor *is_region;
+
+/* The library's own code; and what it is linked with. */
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+extern const char _etext[] __attribute__((visibility("hidden")));
+
 /* The first row of each number, plus 1; all of a number follow each other. */
 static uint16_t first_rows[NUMBERS];
+
+static SEGUE_HOT_POLICY bool is_row(const struct system_call *call, const struct row *row)
+{
+    const uint32_t argument = (uint32_t)call->arguments[row->selector];
+    if (row->mask || !row->value)
+        return (argument & row->mask) == row->value;
+    /* The library's own calls look at the addresses themselves. */
+    if (call->instruction - (uint64_t)(uintptr_t)__ehdr_start < (uint64_t)(_etext - __ehdr_start))
+        return false;
+    if (row->value == ROW_OWN)
+        return calls_is_own_process(argument);
+    /* Few files are as long as an address; only for those that seem to be their descriptors are looked at. */
+    return is_region(call->arguments[3], call->arguments[2]) && calls_is_own_memory(argument);
+}
 
 static SEGUE_HOT_POLICY const struct row *find_row(const struct system_call *call)
 {
     size_t first = call->number < NUMBERS ? first_rows[call->number] : 0;
     for (size_t i = first - 1; first && i < ROWS && rows[i].number == call->number; i++)
-        if (((uint32_t)call->arguments[rows[i].selector] & rows[i].mask) == rows[i].value)
+        if (is_row(call, &rows[i]))
             return &rows[i];
     return NULL;
 }
@@ -209,9 +234,10 @@ static SEGUE_HOT_POLICY bool read_message(const struct system_call *call, const 
 
 static calls_peek *peek_program;
 
-void calls_shapes_prepare(calls_peek *peek)
+void calls_shapes_prepare(calls_peek *peek, calls_visitor *has_region)
 {
     peek_program = peek;
+    is_region = has_region;
     for (size_t i = ROWS; i-- > 0;)
         first_rows[rows[i].number] = (uint16_t)(i + 1);
 }

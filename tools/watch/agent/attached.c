@@ -27,6 +27,10 @@
 /* One at a time. */
 static struct shared *present;
 static int descriptor;
+/* By mlockall(MCL_FUTURE). */
+static bool was_locked;
+
+static void lock_as_before(void);
 
 int segue_watch_attach(int command) __attribute__((visibility("default")));
 
@@ -116,8 +120,55 @@ static void *serve(void *argument)
         say(shared, is_refused ? SHARED_LEFT : SHARED_FAILED);
     }
     munmap(shared, shared_size());
+    lock_as_before();
     __atomic_store_n(&present, NULL, __ATOMIC_RELEASE);
     return NULL;
+}
+
+/* ---- mlockall ---- */
+
+/* Whether the mapping that has the page is locked, by /proc. */
+static bool is_locked(const void *page)
+{
+    char line[512];
+    unsigned long start, end;
+    bool is_there = false, is = false;
+    FILE *from = fopen("/proc/thread-self/smaps", "re");
+    while (from && fgets(line, sizeof line, from))
+        if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
+            is_there = (unsigned long)page - start < end - start;
+        else if (is_there && strncmp(line, "VmFlags:", 8) == 0)
+            is = strstr(line, " lo");
+    if (from)
+        fclose(from);
+    return is;
+}
+
+/* Whether what is mapped now is locked from the beginning: and is there from the beginning, if `wholly`. */
+static bool future_is_locked(bool wholly)
+{
+    const size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    unsigned char is_there = 0;
+    char *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED)
+        return false;
+    const bool is = wholly ? mincore(page, size, &is_there) == 0 && (is_there & 1) : is_locked(page);
+    munmap(page, size);
+    return is;
+}
+
+/* The library's tables are not to be locked before they are touched, where the program has called mlockall. */
+static void lock_lazily(void)
+{
+    was_locked = future_is_locked(true);
+    if (was_locked)
+        mlockall(MCL_FUTURE | MCL_ONFAULT);
+}
+
+static void lock_as_before(void)
+{
+    if (was_locked && future_is_locked(false))
+        mlockall(MCL_FUTURE);
 }
 
 static int make_memory(struct shared **shared)
@@ -159,6 +210,7 @@ int segue_watch_attach(int command)
     struct shared *shared = NULL;
     if (present)
         return -EBUSY;
+    lock_lazily();
     int file = make_memory(&shared);
     if (file < 0)
         return file;
