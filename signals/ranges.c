@@ -34,6 +34,7 @@ const struct code_range *const library_ranges[] = {
     &calls_make_range,
     &calls_detour_range,
     &calls_trap_range,
+    &calls_halt_range,
     &calls_run_range,
     NULL,
 };

@@ -1,5 +1,5 @@
 /* calls.c: to be preloaded: catches the program's system calls, with one closed region that the program does not
- * know. */
+ * know. With CALL_SITES in the environment: by call sites that are replaced, if there is no dispatch. */
 #include <segue/segue.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +7,8 @@
 
 __attribute__((constructor)) static void begin(void)
 {
-    const struct segue_options options = {.flags = SEGUE_INSTALL_SYSTEM_CALLS};
+    const struct segue_options options = {.flags = SEGUE_INSTALL_SYSTEM_CALLS |
+                                                   (getenv("CALL_SITES") ? SEGUE_INSTALL_CALL_SITES : 0)};
     struct segue_mapping mapping;
     if (segue_install(&options) != SEGUE_OK)
         abort();

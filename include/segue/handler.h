@@ -28,8 +28,17 @@ enum segue_install_flags {
     /* Ask policies about system calls that are given pointers into regions, and make them on the
      * windows' memory (docs/syscalls.md). All system calls of the process are caught; SIGSYS
      * belongs to the library, also after segue_uninstall. Linux on x86-64, with syscall user
-     * dispatch; segue_install returns SEGUE_UNSUPPORTED elsewhere. */
+     * dispatch (Linux 5.11, and no filter that forbids it); elsewhere see the next flag. */
     SEGUE_INSTALL_SYSTEM_CALLS = 16,
+    /* The same without syscall user dispatch: each SYSCALL instruction that the unwind tables show
+     * in the modules that are loaded is replaced by an instruction that faults. Calls of other
+     * code, as of modules that are loaded later, are not caught, and fail if they are given a
+     * pointer into a region (EFAULT). SIGSEGV belongs to the library, too, also after
+     * segue_uninstall; the program's masks and actions for it are kept aside. The process must
+     * have one thread so far, and /proc. Together with SEGUE_INSTALL_SYSTEM_CALLS: only if there is
+     * no dispatch. If no way that the flags allow is there, segue_install returns
+     * SEGUE_UNSUPPORTED. */
+    SEGUE_INSTALL_CALL_SITES = 512,
     /* Give the calling thread no alternate stack. */
     SEGUE_INSTALL_NO_ATTACH = 32,
     /* Deliver asynchronous signals on the alternate stack while a fault is served: the fastest

@@ -142,7 +142,7 @@ enum segue_feature {
     SEGUE_FEATURE_DIRECT_RESTORE = 4,
     /* Sites that fault often are rewritten to jump to a trampoline. */
     SEGUE_FEATURE_HOT = 5,
-    /* System calls accept pointers into regions. */
+    /* System calls accept pointers into regions: SEGUE_INSTALL_SYSTEM_CALLS. */
     SEGUE_FEATURE_SYSTEM_CALLS = 6,
     /* segue_threads_suspend. */
     SEGUE_FEATURE_SUSPEND = 7,
@@ -154,6 +154,8 @@ enum segue_feature {
     /* fs: operands are rewritten to gs:. */
     SEGUE_FEATURE_SEGMENT = 11,
     SEGUE_FEATURE_WATCH = 12,
+    /* The same: SEGUE_INSTALL_CALL_SITES. */
+    SEGUE_FEATURE_CALL_SITES = 13,
 };
 
 /* Checks whether this process has the feature, and prepares it if needed. Returns SEGUE_OK;

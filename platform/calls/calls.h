@@ -44,7 +44,8 @@ typedef void calls_action(int number, const struct platform_action *wanted, stru
 /* Whether memory is of interest. General registers only. */
 typedef bool calls_visitor(uint64_t address, uint64_t size);
 
-/* Prepares the process: from now on no action for a signal blocks SIGSYS. Not async-signal-safe; the five are. */
+/* Prepares the process: from now on no action for a signal blocks those by which calls trap. Not async-signal-safe; the
+ * five are. */
 void calls_prepare(calls_peek *peek, calls_poke *poke, calls_is_plain *is_plain, calls_action *action,
                    calls_visitor *has_region);
 
@@ -55,9 +56,31 @@ bool calls_arm(void);
 /* The calling thread's calls are caught no longer. It must not be in a call that calls_make has arranged. */
 void calls_disarm(void);
 
-/* While calls are caught the program blocks none of these signals, nor SIGSYS, and sets the actions behind the
- * library's for them. At first that is SIGSYS alone. The library's own calls concern SIGSYS alone. */
+/* While calls are caught the program blocks none of these signals, nor those by which calls trap, and sets the actions
+ * behind the library's for them. At first that is SIGSYS alone. The library's own calls concern those by which calls
+ * trap alone. */
 void calls_keep(uint64_t signals);
+
+/* ---- where the system cannot catch them ---- */
+
+/* The caller has put the second byte of an instruction that faults (CLTS) in place of SYSCALL's at some of these
+ * addresses, which are sorted, or will: their calls trap by SIGSEGV. That array stays. It takes the place of
+ * calls_arm, which then does nothing; so does calls_disarm. Before calls_prepare. Not async-signal-safe. */
+#define CALLS_BYTES 0x0f, 0x05
+#define CALLS_STAND_IN 0x06
+void calls_use_sites(const uint64_t *sites, size_t count);
+
+/* Whether that was called. General registers only. */
+bool calls_uses_sites(void);
+
+/* The signals by which calls trap, and that are never blocked: SIGSYS, and SIGSEGV after calls_use_sites. */
+uint64_t calls_signals(void);
+
+/* Whether the fault is such a trap. General registers only. */
+bool calls_is_stand_in(struct native_frame native);
+
+/* Whether a call in the library's code there is never to trap, or is there in order to trap. */
+bool calls_is_exempt(uint64_t address);
 
 /* The process dies of SIGSYS. The library's handler for it is taken away without being caught. */
 void calls_die(void);
@@ -229,7 +252,8 @@ void *calls_map(size_t size);
 void calls_unmap(void *at, size_t size);
 
 /* A thread at a gate, or at a call that calls_make has arranged, is at the program's call or behind it. */
-extern const struct code_range calls_gate_range, calls_make_range, calls_detour_range, calls_trap_range;
+extern const struct code_range calls_gate_range, calls_make_range, calls_detour_range, calls_trap_range,
+    calls_halt_range;
 
 /* ---- what a call's pointers lead to ---- */
 

@@ -32,3 +32,10 @@ bool look_at_threads(bool (*visit)(int number, void *context), void *context)
     (void)context;
     return false;
 }
+
+unsigned look_list_threads(int *numbers, unsigned most)
+{
+    (void)numbers;
+    (void)most;
+    return 0;
+}

@@ -517,8 +517,8 @@ static void take_trap(size_t room, struct native_frame native, enum chain_way wa
         chain_signal(SIGTRAP, native, true, way);
 }
 
-/* SIGSYS: a system call that was caught, or what is left to do after one; a signal of the library's own; or the
- * program's. */
+/* SIGSYS, or a fault at a call site that is replaced: a system call that was caught, or what is left to do after one; a
+ * signal of the library's own; or the program's. */
 static void take_call(struct thread_state *thread, struct native_frame native, const void *entry_stack,
                       enum chain_way way)
 {
@@ -568,7 +568,7 @@ __attribute__((hot)) void signal_serve(int number, void *info, void *ucontext, c
     struct thread_state *thread = &thread_self;
     enum chain_way way = chain_way_in(number, ucontext, entry_stack);
     frame_begin();
-    if (number == SIGSYS) {
+    if (number == SIGSYS || calls_is_stand_in(native)) {
         take_call(thread, native, entry_stack, way);
         return;
     }

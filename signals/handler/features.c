@@ -7,6 +7,7 @@
 #include "platform/lacks.h"
 #include "platform/reason.h"
 #include "signals/hot/begin.h"
+#include "signals/syscalls/sites/sites.h"
 #include "signals/syscalls/syscalls.h"
 
 static enum segue_status check_direct_restore(void)
@@ -46,6 +47,8 @@ enum segue_status segue_feature_check(enum segue_feature feature)
         return syscalls_are_caught()
                    ? SEGUE_OK
                    : reason_give(syscalls_obstacle() ? SEGUE_UNSUPPORTED : SEGUE_OK, syscalls_obstacle());
+    case SEGUE_FEATURE_CALL_SITES:
+        return reason_give(call_sites_obstacle() ? SEGUE_UNSUPPORTED : SEGUE_OK, call_sites_obstacle());
     case SEGUE_FEATURE_FORK_COPY:
         return reason_give(SEGUE_UNSUPPORTED,
                            "this version of the library shares a mapping with the children of a fork");

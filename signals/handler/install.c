@@ -8,6 +8,7 @@
 #include "ctx/context/instrument.h"
 #include "dispatch.h"
 #include "install.h"
+#include "platform/calls/calls.h"
 #include "platform/handlers/port.h"
 #include "platform/process/fork.h"
 #include "platform/process/fork_lock.h"
@@ -25,6 +26,7 @@
 #include "signals/regions/region.h"
 #include "signals/sigchain/believed.h"
 #include "signals/syscalls/busy.h"
+#include "signals/syscalls/sites/sites.h"
 #include "signals/syscalls/syscalls.h"
 #include "signals/threads/owner.h"
 #include "signals/threads/thread.h"
@@ -32,7 +34,9 @@
 
 #define KNOWN_FLAGS                                                                                                    \
     (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_NO_SIGBUS | SEGUE_INSTALL_BLOCK_SIGNALS | SEGUE_INSTALL_SIGTRAP |         \
-     SEGUE_INSTALL_NO_ATTACH | SEGUE_INSTALL_OPEN_SIGNALS | SEGUE_INSTALL_MACH_PORT | SEGUE_INSTALL_SYSTEM_CALLS)
+     SEGUE_INSTALL_NO_ATTACH | SEGUE_INSTALL_OPEN_SIGNALS | SEGUE_INSTALL_MACH_PORT | SEGUE_INSTALL_SYSTEM_CALLS |     \
+     SEGUE_INSTALL_CALL_SITES)
+#define CALLS_FLAGS (SEGUE_INSTALL_SYSTEM_CALLS | SEGUE_INSTALL_CALL_SITES)
 #define POLICY_STACK_SIZE 262144u
 #if SIZE_MAX > UINT32_MAX
 #define POLICY_STACK_MOST ((size_t)1 << 40)
@@ -57,7 +61,7 @@ static bool is_wanted(int number, const struct segue_options *options)
     if (number == SIGBUS)
         return !(options->flags & SEGUE_INSTALL_NO_SIGBUS);
     if (number == SIGSYS)
-        return syscalls_are_caught() || (options->flags & SEGUE_INSTALL_SYSTEM_CALLS);
+        return syscalls_are_caught() || (options->flags & CALLS_FLAGS);
     return number != SIGTRAP || hot_wants_trap() || (options->flags & SEGUE_INSTALL_SIGTRAP);
 }
 
@@ -139,13 +143,18 @@ static void restart_calls(int number, struct platform_action *action)
         action->flags |= SA_RESTART;
 }
 
+/* When the handler is uninstalled: calls go on trapping. */
+static bool stays(int number)
+{
+    return syscalls_are_caught() && (calls_signals() & SIGNAL_BIT(number));
+}
+
 static bool take_signal(int number, const struct segue_options *options)
 {
     struct platform_action ours, previous;
     if (!action_exchange_or_error(number, NULL, &previous))
         return false;
-    /* It stays when the handler is uninstalled. */
-    if (number == SIGSYS && action_is_ours(&previous))
+    if (stays(number) && action_is_ours(&previous))
         return true;
     describe_action(options, &previous, &ours);
     restart_calls(number, &ours);
@@ -217,7 +226,7 @@ static enum segue_status install(const struct segue_options *options)
         errno = why;
         return SEGUE_SYSTEM;
     }
-    if ((options->flags & SEGUE_INSTALL_SYSTEM_CALLS) && !syscalls_begin())
+    if ((options->flags & CALLS_FLAGS) && !syscalls_begin(options->flags & SEGUE_INSTALL_CALL_SITES))
         return SEGUE_SYSTEM;
     believed_begin(answered_signals(options));
     options_in_force = *options;
@@ -262,6 +271,25 @@ static const char *reason_of(enum segue_status status)
     }
 }
 
+/* Of the two ways to catch calls that the caller allows, leaves one in the flags: that in force, else the system's.
+ * Returns why none is possible; NULL if one is, or none is wanted. */
+static const char *choose_way(uint32_t *flags)
+{
+    const char *obstacle = NULL;
+    bool by_sites = *flags & SEGUE_INSTALL_CALL_SITES;
+    if (!(*flags & CALLS_FLAGS))
+        return NULL;
+    if (syscalls_are_caught())
+        by_sites = calls_uses_sites();
+    else if (*flags & SEGUE_INSTALL_SYSTEM_CALLS && (obstacle = syscalls_obstacle()) == NULL)
+        by_sites = false;
+    else if (by_sites)
+        obstacle = call_sites_obstacle();
+    *flags &= ~(uint32_t)CALLS_FLAGS;
+    *flags |= by_sites ? SEGUE_INSTALL_CALL_SITES : SEGUE_INSTALL_SYSTEM_CALLS;
+    return obstacle;
+}
+
 enum segue_status segue_install(const struct segue_options *options)
 {
     struct segue_options given = {0};
@@ -279,12 +307,13 @@ enum segue_status segue_install(const struct segue_options *options)
         given.flags |= SEGUE_INSTALL_OWN_STACK;
     if (given.policy_stack_size == 0)
         given.policy_stack_size = POLICY_STACK_SIZE;
-    if ((given.flags & SEGUE_INSTALL_SYSTEM_CALLS) && !syscalls_are_caught() && syscalls_obstacle())
-        return reason_give(SEGUE_UNSUPPORTED, syscalls_obstacle());
+    const char *obstacle = choose_way(&given.flags);
+    if (obstacle)
+        return reason_give(SEGUE_UNSUPPORTED, obstacle);
     /* Without its memory the replay engine refuses every plan; moves are stepped all the same. Not with the lock of
      * this file held: replay has its own lock, and fork takes the two in the other order. */
     segue_replay_prepare();
-    if (given.flags & SEGUE_INSTALL_SYSTEM_CALLS)
+    if (given.flags & CALLS_FLAGS)
         syscalls_prepare();
     fork_lock_take(&installing);
     enum segue_status status = install(&given);
@@ -350,7 +379,7 @@ static enum segue_status uninstall(struct segue_owner *owner)
         return status;
     believed_end();
     for (size_t i = 0; i < SIGNALS; i++)
-        if (signals[i] != SIGSYS && is_wanted(signals[i], &options_in_force) && !chain_put_back(signals[i]))
+        if (!stays(signals[i]) && is_wanted(signals[i], &options_in_force) && !chain_put_back(signals[i]))
             return SEGUE_SYSTEM;
     platform_port_close();
     installed = false;

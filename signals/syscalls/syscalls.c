@@ -14,7 +14,6 @@
 
 #include "busy.h"
 #include "calls_report.h"
-#include "detours.h"
 #include "emulate/details.h"
 #include "emulate/plan.h"
 #include "emulate/windows/guard.h"
@@ -29,6 +28,8 @@
 #include "signals/regions/region.h"
 #include "signals/syscalls/change/change.h"
 #include "signals/syscalls/masks/masks.h"
+#include "signals/syscalls/sites/detours.h"
+#include "signals/syscalls/sites/sites.h"
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"
 #include "space.h"
@@ -38,7 +39,7 @@ static char word_arm;
 static bool are_caught;
 /* They are caught no longer: each thread learns of that at its next call that traps. */
 static bool has_ended;
-/* The signals that the program does not block, but SIGSYS. */
+/* The signals that the program does not block, beside those by which calls trap. */
 static uint64_t kept;
 static bool is_without_detours;
 
@@ -107,7 +108,7 @@ static bool send_arm(int number, void *unused)
 
 static uint64_t open_signals(void)
 {
-    return SIGNAL_BIT(SIGSYS) | __atomic_load_n(&kept, __ATOMIC_RELAXED);
+    return calls_signals() | __atomic_load_n(&kept, __ATOMIC_RELAXED);
 }
 
 void syscalls_keep(uint64_t signals, bool has_detours)
@@ -116,8 +117,10 @@ void syscalls_keep(uint64_t signals, bool has_detours)
     __atomic_store_n(&kept, signals, __ATOMIC_RELAXED);
 }
 
-bool syscalls_begin(void)
+bool syscalls_begin(bool by_sites)
 {
+    if (by_sites && !call_sites_prepare())
+        return false;
     calls_prepare(space_peek, space_poke, is_plain, previous_exchange, space_has_region);
     calls_keep(open_signals());
     chain_keep_open(open_signals());
@@ -125,6 +128,8 @@ bool syscalls_begin(void)
     bool had_ended = __atomic_exchange_n(&has_ended, false, __ATOMIC_SEQ_CST);
     if (!calls_arm())
         return false;
+    if (by_sites)
+        call_sites_replace();
     if (!__atomic_exchange_n(&are_caught, true, __ATOMIC_RELAXED) || had_ended)
         look_at_threads(send_arm, NULL);
     return true;
@@ -133,8 +138,8 @@ bool syscalls_begin(void)
 void syscalls_end(void)
 {
     __atomic_store_n(&has_ended, true, __ATOMIC_SEQ_CST);
-    calls_keep(SIGNAL_BIT(SIGSYS));
-    chain_keep_open(SIGNAL_BIT(SIGSYS));
+    calls_keep(0);
+    chain_keep_open(calls_signals());
     calls_disarm();
 }
 

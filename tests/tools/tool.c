@@ -38,6 +38,7 @@ static const char *const doctor_keys[] = {
     "membarrier",
     "proc_self_mem",
     "syscall_user_dispatch",
+    "call_sites",
     "userfaultfd",
     "pkeys",
     "madv_wipeonfork",

@@ -228,6 +228,20 @@ static void look_at_syscall_user_dispatch(struct finding *finding)
     finding_detail(finding, "switched on and off");
 }
 
+/* The other way to catch system calls. */
+static void look_at_call_sites(struct finding *finding)
+{
+    if (segue_feature_check(SEGUE_FEATURE_CALL_SITES) != SEGUE_OK) {
+        finding_detail(finding, "%s", segue_reason());
+        return;
+    }
+    finding->answer = ANSWER_YES;
+    finding_detail(finding, "%s",
+                   segue_feature_check(SEGUE_FEATURE_SYSTEM_CALLS) == SEGUE_OK
+                       ? "not used by `segue watch`: there is syscall user dispatch"
+                       : "used by `segue watch`: there is no syscall user dispatch");
+}
+
 /* What the kernel's faults can do; also proves that the descriptor is more than a number. */
 static bool userfaultfd_features(int file, char *text, size_t size)
 {
@@ -362,7 +376,11 @@ static const struct probe list[] = {
      "no forced windows: a region needs a second mapping, or is opened"},
     {"syscall_user_dispatch", look_at_syscall_user_dispatch,
      "system calls are caught by it: `segue run`, and SEGUE_INSTALL_SYSTEM_CALLS for pointers into regions",
-     "no `segue run`, and a system call with a pointer into a region fails (EFAULT)"},
+     "no `segue run`, and a system call with a pointer into a region fails (EFAULT), except at call_sites"},
+    {"call_sites", look_at_call_sites,
+     "SEGUE_INSTALL_CALL_SITES replaces them where there is no dispatch; missed: calls of code that is loaded or made "
+     "later",
+     "without dispatch, a system call with a pointer into a region fails (EFAULT)"},
     {"userfaultfd", look_at_userfaultfd, "not used: it holds back writes only, and a region is closed to reads as well",
      "not used, so nothing is lost"},
     {"pkeys", look_at_keys, "steps and handlers keep the thread's rights to keys; a key may protect a region",

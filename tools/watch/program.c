@@ -265,7 +265,7 @@ bool program_go(struct program *program)
     if (wait_for(program, SHARED_WATCHED)) {
         if (program->shared->lacks_calls)
             complain(VERB, "system calls are not seen, and fail on the watched pages: the kernel has no syscall user "
-                           "dispatch");
+                           "dispatch, and call sites cannot be replaced");
         /* A terminal sends these to both; the program decides. */
         if (!program->attached) {
             signal(SIGINT, SIG_IGN);

@@ -21,6 +21,34 @@ bool calls_arm(void)
     return false;
 }
 
+void calls_use_sites(const uint64_t *sites, size_t count)
+{
+    (void)sites;
+    (void)count;
+}
+
+bool calls_uses_sites(void)
+{
+    return false;
+}
+
+uint64_t calls_signals(void)
+{
+    return 0;
+}
+
+bool calls_is_stand_in(struct native_frame native)
+{
+    (void)native;
+    return false;
+}
+
+bool calls_is_exempt(uint64_t address)
+{
+    (void)address;
+    return true;
+}
+
 void calls_leave_gate(struct native_frame native)
 {
     (void)native;
@@ -257,4 +285,4 @@ bool calls_run(const struct system_call *call, calls_function *function)
 
 const struct code_range calls_gate_range = CODE_RANGE_NOT_THERE, calls_make_range = CODE_RANGE_NOT_THERE,
                         calls_detour_range = CODE_RANGE_NOT_THERE, calls_trap_range = CODE_RANGE_NOT_THERE,
-                        calls_run_range = CODE_RANGE_NOT_THERE;
+                        calls_halt_range = CODE_RANGE_NOT_THERE, calls_run_range = CODE_RANGE_NOT_THERE;

@@ -62,23 +62,21 @@ _Static_assert(GATES == CALL_GATES, "the assembly has another number");
 
 /* gates_x86_64.S */
 extern const char calls_gates_end[], calls_child_gates_end[], calls_gate_return[], calls_made[], calls_restore[],
-    calls_restored[], calls_make_end[], calls_wants_finish[], calls_wanted_finish[];
+    calls_restored[], calls_make_end[], calls_wants_finish[];
 extern struct {
     uint64_t start, size;
 } calls_exempt;
-extern const char __start_segue_exempt[] __attribute__((visibility("hidden")));
-extern const char __stop_segue_exempt[] __attribute__((visibility("hidden")));
 
 static calls_peek *peek;
 static calls_poke *poke;
 static calls_action *action;
 
 /* The signals that the program neither blocks nor takes from the library. */
-static uint64_t kept = SIGNAL_BIT(SIGSYS);
+static uint64_t kept;
 
 static uint64_t kept_signals(void)
 {
-    return __atomic_load_n(&kept, __ATOMIC_RELAXED);
+    return __atomic_load_n(&kept, __ATOMIC_RELAXED) | calls_signals();
 }
 
 static uint64_t address_of(const void *place)
@@ -87,14 +85,14 @@ static uint64_t address_of(const void *place)
 }
 
 /* What the library blocks itself, and the actions that it sets, are the kernel's. Where it is linked statically the
- * program's code is here, too: nothing but SIGSYS is kept then. */
+ * program's code is here, too: nothing but those by which calls trap is kept then. */
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char etext[] __attribute__((visibility("hidden")));
 
 static uint64_t kept_of(const struct system_call *call)
 {
     const bool is_own = call->instruction - address_of(__ehdr_start) < (uint64_t)(etext - __ehdr_start);
-    return is_own ? SIGNAL_BIT(SIGSYS) : kept_signals();
+    return is_own ? calls_signals() : kept_signals();
 }
 
 static bool sets_kept_action(const struct system_call *call)
@@ -112,9 +110,9 @@ static uint64_t *owner;
 const char *calls_obstacle(void)
 {
     static char let_through;
-    if (prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0ul, 0ul, &let_through) != 0)
+    if (calls_call(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, (long)&let_through, 0) != 0)
         return "the kernel has no syscall user dispatch, or a filter forbids it";
-    prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0ul, 0ul, 0ul);
+    calls_call(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0, 0);
     return NULL;
 }
 
@@ -133,7 +131,7 @@ static void prepare_owner(void)
     owns_memory();
 }
 
-/* A handler that blocks SIGSYS would die at its first call. */
+/* A handler that blocks a signal by which calls trap would die at its first call. */
 void calls_prepare(calls_peek *peeks, calls_poke *pokes, calls_is_plain *plain, calls_action *actions,
                    calls_visitor *has_region)
 {
@@ -147,28 +145,32 @@ void calls_prepare(calls_peek *peeks, calls_poke *pokes, calls_is_plain *plain, 
     calls_exempt.start = address_of(__start_segue_exempt);
     calls_exempt.size = address_of(__stop_segue_exempt) - calls_exempt.start;
     for (int number = 1; number <= SIGNALS_MOST; number++) {
-        if (!platform_action_exchange(number, NULL, &present) || !(present.mask & SIGNAL_BIT(SIGSYS)) ||
+        if (!platform_action_exchange(number, NULL, &present) || !(present.mask & calls_signals()) ||
             present.handler == ACTION_DEFAULT || present.handler == ACTION_IGNORE)
             continue;
-        present.mask &= ~SIGNAL_BIT(SIGSYS);
+        present.mask &= ~calls_signals();
         platform_action_exchange(number, &present, NULL);
     }
 }
 
 bool calls_arm(void)
 {
+    if (calls_uses_sites())
+        return true;
+    calls_by_dispatch = 1;
     return calls_call(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, (long)calls_exempt.start,
                       (long)calls_exempt.size, 0, 0) == 0;
 }
 
 void calls_disarm(void)
 {
-    calls_call(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0, 0);
+    if (!calls_uses_sites())
+        calls_call(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0, 0);
 }
 
 void calls_keep(uint64_t signals)
 {
-    __atomic_store_n(&kept, signals | SIGNAL_BIT(SIGSYS), __ATOMIC_RELAXED);
+    __atomic_store_n(&kept, signals, __ATOMIC_RELAXED);
 }
 
 void calls_die(void)
@@ -209,8 +211,14 @@ enum calls_trap calls_read(struct native_frame native, struct system_call *call)
     const siginfo_t *info = native.info;
     greg_t *registers = registers_of(native);
     uint64_t behind = (uint64_t)registers[REG_RIP];
-    if (info->si_code != SYS_USER_DISPATCH)
+    if (calls_is_stand_in(native)) {
+        /* As SYSCALL leaves them. */
+        behind = calls_stand_in_target(behind);
+        registers[REG_RIP] = registers[REG_RCX] = (greg_t)behind;
+        registers[REG_R11] = registers[REG_EFL];
+    } else if (info->si_signo != SIGSYS || info->si_code != SYS_USER_DISPATCH) {
         return CALLS_NO_TRAP;
+    }
     /* On the way of a detour: the thread is at its site. */
     if (behind - address_of(calls_traps) < (uint64_t)(calls_traps_end - calls_traps)) {
         behind = calls_targets[(behind - address_of(calls_traps)) / CAUGHT_SIZE];

@@ -33,6 +33,13 @@
 /* gates_x86_64.S */
 extern uint64_t calls_targets[GATES], calls_child_targets[CHILD_GATES];
 extern const char calls_gates[], calls_child_gates[], calls_make_call[], calls_traps[], calls_traps_end[];
+extern const char calls_halts[], calls_halts_end[], calls_wanted_finish[], calls_finish_halt[];
+extern uint64_t calls_by_dispatch;
+extern const char __start_segue_exempt[] __attribute__((visibility("hidden")));
+extern const char __stop_segue_exempt[] __attribute__((visibility("hidden")));
+
+/* The address behind the call that such a trap stands for; that of calls_wanted_finish, if it wants to be finished. */
+uint64_t calls_stand_in_target(uint64_t instruction);
 
 /* For calls_prepare: how shapes.c reads the program's memory, and what look_x86_64.c asks. */
 void calls_shapes_prepare(calls_peek *peek, calls_visitor *has_region);

@@ -14,6 +14,7 @@
  *      run             calls a function in place of a call; rsp is the record. All that a call keeps is kept: the
  *                      flags, and the vector registers, which are stored below
  *      traps           one for each gate: the call, which traps; in a thread whose calls are caught no longer, a gate
+ *      halts           the same where call sites are replaced: an instruction that faults (stand_in_x86_64.c)
  *
  * RCX and R11 are the two registers that SYSCALL changes. No flag changes: SYSCALL keeps them.
  *
@@ -59,6 +60,10 @@
         OBJECT(calls_exempt)
         .skip   16
         END(calls_exempt)
+        /* 0: call sites are replaced. */
+        OBJECT(calls_by_dispatch)
+        .skip   8
+        END(calls_by_dispatch)
         OBJECT(calls_vector_size)
         .skip   8
         END(calls_vector_size)
@@ -101,7 +106,9 @@ LABEL(calls_child_gates)
         jmp     *%rcx
         /* LEA loads constants: Mach-O's assembler takes $ and a digit in .rept for a macro's argument. The child: with
          * its parent's registers, and perhaps on its parent's stack, which is then not in use. */
-1:      leaq    -RED_ZONE(%rsp), %rsp
+1:      movq    C(calls_by_dispatch)(%rip), %rcx
+        jrcxz   2f
+        leaq    -RED_ZONE(%rsp), %rsp
         pushq   %rdi
         pushq   %rsi
         pushq   %rdx
@@ -120,7 +127,7 @@ LABEL(calls_child_gates)
         popq    %rsi
         popq    %rdi
         leaq    RED_ZONE(%rsp), %rsp
-        leal    0, %eax
+2:      leal    0, %eax
         movq    C(calls_child_targets) + 8 * number(%rip), %rcx
         jmp     *%rcx
         .set    number, number + 1
@@ -242,13 +249,23 @@ LABEL(calls_traps)
         .endr
         .p2align 4
 LABEL(calls_traps_end)
+LABEL(calls_halts)
+        .rept   GATES
+        hlt
+        .endr
+LABEL(calls_halts_end)
 
         SECTION_TEXT(calls_wants_finish)
         .p2align 4
 LABEL(calls_wants_finish)
         movq    %rax, RECORD_RESULT(%rsp)
+        movq    C(calls_by_dispatch)(%rip), %rcx
+        jrcxz   1f
         syscall
 LABEL(calls_wanted_finish)
+        ud2
+LABEL(calls_finish_halt)
+1:      hlt
         ud2
 
         .p2align 4

@@ -50,6 +50,11 @@ void calls_look_anew(void)
     __atomic_fetch_add(&calls_looks_valid, 1, __ATOMIC_SEQ_CST);
 }
 
+static SEGUE_HOT_POLICY uint64_t trap_of(unsigned gate)
+{
+    return calls_uses_sites() ? address_of(calls_halts) + gate : address_of(calls_traps) + gate * CAUGHT_SIZE;
+}
+
 /* Called by the assembly: where the call is to be made. */
 SEGUE_HOT_POLICY void calls_look_at(struct look *look, uint64_t gate)
 {
@@ -58,7 +63,7 @@ SEGUE_HOT_POLICY void calls_look_at(struct look *look, uint64_t gate)
     look->epoch = __atomic_load_n(&calls_looks_valid, __ATOMIC_SEQ_CST);
     call->instruction = __atomic_load_n(&calls_targets[number], __ATOMIC_RELAXED) - CALL_SIZE;
     call->number = (uint32_t)call->number;
-    look->trap = address_of(calls_traps) + number * CAUGHT_SIZE;
+    look->trap = trap_of(number);
     look->chosen = is_plain(call) ? gate : look->trap;
 }
 
@@ -84,7 +89,7 @@ void calls_leave_gate(struct native_frame native)
         /* It compares again: R11 is as it was, and RCX is the trap or comes from the stack. */
         registers[REG_RIP] = (greg_t)address_of(calls_looked);
     else if (at - address_of(calls_chosen) < (uint64_t)(calls_chosen_end - calls_chosen) && gate < GATES * GATE_SIZE)
-        registers[REG_RCX] = (greg_t)(address_of(calls_traps) + gate / GATE_SIZE * CAUGHT_SIZE);
+        registers[REG_RCX] = (greg_t)trap_of((unsigned)gate / GATE_SIZE);
 }
 
 /* ---- where it is, for others ---- */

@@ -1,8 +1,10 @@
 #!/bin/bash
-# programs.sh PRELOAD TESTS: programs with all of their system calls caught (bench/preload/calls.c) print what they
-# print natively, and end with the same status. TESTS: tests/programs.
+# programs.sh PRELOAD TESTS [NAME...]: programs with all of their system calls caught (bench/preload/calls.c), or those
+# of these names, print what they print natively, and end with the same status. TESTS: tests/programs.
 set -u
 preload=$1 tests=$2
+shift 2
+names=" $* "
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
@@ -15,8 +17,13 @@ run() {
     rm -rf work
 }
 
+is_wanted() {
+    [ "$names" = '  ' ] || [[ "$names" = *" $1 "* ]]
+}
+
 compare() {
     local name=$1 command=$2 native caught
+    is_wanted "$name" || return
     native=$(run '' "$command")
     caught=$(run "$preload" "$command")
     if [ "$native" = "$caught" ]; then
@@ -33,6 +40,7 @@ compare() {
 # A program of tests/programs, in the folder that it runs in. A program that prints the mask of a handler prints SIGSYS
 # in it natively (docs/syscalls.md, "What else the kernel does").
 compare_program() {
+    is_wanted "$1" || return
     "${CC:-cc}" -w -O1 "$tests/$1.c" -o "$folder/$1" -pthread -ldl || return
     compare "$1" "cp ../$1 .; ./$1 > ../out; status=\$?; sed '${2:-}' ../out; exit \$status"
 }

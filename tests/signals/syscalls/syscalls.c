@@ -518,10 +518,9 @@ static long access_often(call_site *site, const char *path)
     return failed;
 }
 
-/* Its SYSCALL has become a jump. */
 static bool has_detour(call_site *site)
 {
-    return !memmem((const void *)(uintptr_t)site, 32, "\x0f\x05\xc3", 3);
+    return !calls_has_call((const void *)(uintptr_t)site, 32);
 }
 
 static int run_child(bool has_handler, call_site *site, const char *path, bool makes_detour)

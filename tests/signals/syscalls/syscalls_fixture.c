@@ -1,6 +1,7 @@
 /* syscalls_fixture.c: see syscalls_fixture.h. */
 #include "tests/support/test.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -28,7 +29,8 @@ static enum segue_verdict note(void *context, const struct segue_event *event)
 
 void calls_setup(enum segue_window_kind kind)
 {
-    const struct segue_options options = {.flags = SEGUE_INSTALL_SYSTEM_CALLS};
+    const struct segue_options options = {.flags = SEGUE_INSTALL_SYSTEM_CALLS |
+                                                   (getenv("CALL_SITES") ? SEGUE_INSTALL_CALL_SITES : 0)};
     assert_int_equal(segue_install(&options), SEGUE_OK);
     kind_in_force = kind;
     notes = (struct notes){.verdict = SEGUE_STEP};
@@ -63,6 +65,11 @@ void calls_teardown_memory(void)
     else
         munmap(memory.memory, memory.size);
     assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
+}
+
+bool calls_has_call(const void *code, size_t size)
+{
+    return memmem(code, size, "\x0f\x05\xc3", 3) || memmem(code, size, "\x0f\x06\xc3", 3);
 }
 
 void closed_read(void *to, size_t offset, size_t size)

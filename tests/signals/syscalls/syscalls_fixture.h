@@ -4,6 +4,7 @@
 #define SEGUE_TESTS_SYSCALLS_FIXTURE_H
 
 #include <segue/segue.h>
+#include <stdbool.h>
 
 #include "decode/x86/page.h"
 
@@ -26,12 +27,16 @@ extern struct segue_mapping memory;
 #define CLOSED_ALIAS ((char *)memory.alias + PAGE)
 
 /* To be called in a test, since cmocka handles faults, too. Installs with system calls, and makes the region. `kind`:
- * an alias window, or a forced one on private memory. */
+ * an alias window, or a forced one on private memory. With CALL_SITES in the environment, call sites are replaced if
+ * there is no dispatch. */
 void calls_setup(enum segue_window_kind kind);
 
 /* Opens and removes the region, and uninstalls; the same without the region. */
 void calls_teardown(void);
 void calls_teardown_memory(void);
+
+/* Whether the bytes hold SYSCALL and RET, or what stands in for SYSCALL: no jump. */
+bool calls_has_call(const void *code, size_t size);
 
 /* What is in the closed region. */
 void closed_read(void *to, size_t offset, size_t size);

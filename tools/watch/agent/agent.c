@@ -70,10 +70,12 @@ static size_t room_for_handlers(void)
     return is_known && limit.rlim_cur < MOST_FOR_HANDLERS ? (size_t)limit.rlim_cur : MOST_FOR_HANDLERS;
 }
 
-/* System calls are served where the system lets the library see them. */
+/* System calls are served where the system lets the library see them, or call sites can be replaced: in a program that
+ * has only begun. */
 static enum segue_status install(struct shared *shared)
 {
-    static const struct segue_options with_calls = {.flags = SEGUE_INSTALL_SYSTEM_CALLS};
+    const struct segue_options with_calls = {.flags = SEGUE_INSTALL_SYSTEM_CALLS |
+                                                      (shared->helper ? 0 : SEGUE_INSTALL_CALL_SITES)};
     attached_keep_room(room_for_handlers());
     enum segue_status status = segue_install(&with_calls);
     if (status != SEGUE_UNSUPPORTED || shared->helper)

@@ -5,16 +5,15 @@
 #include "detours.h"
 
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "decode/x86/page.h"
 #include "emulate/windows/guard.h"
+#include "functions.h"
 #include "patch/hot/hot.h"
 #include "patch/poke/excluded.h"
 #include "patch/poke/poke.h"
 #include "patch/scan/padding.h"
-#include "patch/scan/unwind.h"
 #include "platform/code.h"
 #include "platform/threads/thread.h"
 #include "signals/handler/signal_entry.h"
@@ -31,7 +30,7 @@
 #define CALLS_MET 8u
 #define ROOM 16384u
 
-static const uint8_t call_bytes[CALL_SIZE] = {0x0f, 0x05};
+static const uint8_t call_bytes[CALL_SIZE] = {CALLS_BYTES};
 
 static struct segue_segment_code segments[SEGMENTS];
 static unsigned segment_count;
@@ -45,30 +44,16 @@ static bool keep_module(const struct platform_module *module, void *of_library)
 {
     static bool has_program;
     const uint64_t library = (uint64_t)(uintptr_t)of_library;
-    const struct segue_extent range = {module->start, module->end};
     bool is_program = !has_program;
-    uint64_t address;
-    size_t size;
+    size_t count = 0;
     has_program = true;
-    if (!module->unwind || (!is_program && library - module->start >= module->end - module->start))
+    if (!is_program && library - module->start >= module->end - module->start)
         return true;
-    size_t count = unwind_functions(module->unwind, module->unwind_size, range, NULL, 0);
-    struct segue_extent *functions = count ? malloc(count * sizeof *functions) : NULL;
-    if (!functions)
-        return true;
-    unwind_functions(module->unwind, module->unwind_size, range, functions, count);
-    for (unsigned i = 0; segment_count < SEGMENTS && platform_module_code(module, i, &address, &size); i++) {
-        size_t first = 0, held = 0;
-        while (first < count && functions[first].start < address)
-            first++;
-        while (first + held < count && functions[first + held].start - address < size)
-            held++;
-        segments[segment_count++] = (struct segue_segment_code){.bytes = (const uint8_t *)(uintptr_t)address,
-                                                                .size = size,
-                                                                .address = address,
-                                                                .functions = functions + first,
-                                                                .function_count = held};
-    }
+    struct segue_extent *functions = functions_of(module, &count);
+    for (unsigned i = 0; functions && segment_count < SEGMENTS &&
+                         functions_segment(module, i, functions, count, &segments[segment_count]);
+         i++)
+        segment_count++;
     return true;
 }
 
@@ -124,15 +109,21 @@ static bool is_readable(const struct segue_segment_code *code)
     return true;
 }
 
+/* Or an instruction that stands in for it. */
+static bool is_call(const uint8_t *bytes)
+{
+    return bytes[0] == call_bytes[0] && (bytes[1] == call_bytes[1] || bytes[1] == CALLS_STAND_IN);
+}
+
 /* By whole pages, if that is possible: a thread that ends blocks all signals, and a breakpoint would kill it. */
 static void make(void *context)
 {
     const struct detour *detour = context;
     const uint8_t *bytes = (const uint8_t *)(uintptr_t)detour->site;
     struct padding padding;
-    if (!is_readable(detour->code) || memcmp(bytes, call_bytes, sizeof call_bytes) != 0 ||
-        !padding_find(detour->code, detour->site, &padding) || !is_in_page_of(detour->site, &padding) ||
-        !is_free(detour->site, CALL_SIZE) || !is_free(padding.address, padding.size))
+    if (!is_readable(detour->code) || !is_call(bytes) || !padding_find(detour->code, detour->site, &padding) ||
+        !is_in_page_of(detour->site, &padding) || !is_free(detour->site, CALL_SIZE) ||
+        !is_free(padding.address, padding.size))
         return;
     int64_t distance = (int64_t)(detour->to - (padding.address + JUMP_SIZE));
     if (distance != (int32_t)distance)

@@ -1,0 +1,125 @@
+/* sites.c: see sites.h. One byte of each site changes, so every thread executes the old instruction or the new one. */
+#include "sites.h"
+
+#include <stdlib.h>
+
+#include "functions.h"
+#include "patch/hot/hot.h"
+#include "patch/poke/excluded.h"
+#include "patch/poke/poke.h"
+#include "patch/scan/calls.h"
+#include "platform/calls/calls.h"
+#include "platform/threads/look.h"
+#include "platform/threads/thread.h"
+
+#define CALL_SIZE 2u
+#define AT_ONCE 256u
+
+/* Sorted. They stay. */
+static uint64_t *sites;
+static size_t site_count;
+static bool are_replaced;
+
+struct list {
+    uint64_t *sites;
+    size_t count, capacity;
+    bool lacks_memory;
+};
+
+/* ---- finding them ---- */
+
+static void add(struct list *list, uint64_t site)
+{
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity ? 2 * list->capacity : AT_ONCE;
+        uint64_t *larger = realloc(list->sites, capacity * sizeof *larger);
+        if (!larger) {
+            list->lacks_memory = true;
+            return;
+        }
+        list->sites = larger;
+        list->capacity = capacity;
+    }
+    list->sites[list->count++] = site;
+}
+
+static void take(uint64_t address, void *context)
+{
+    struct list *list = context;
+    if (!calls_is_exempt(address))
+        add(list, address);
+}
+
+static bool search_module(const struct platform_module *module, void *context)
+{
+    struct list *list = context;
+    size_t count = 0;
+    struct segue_extent *functions = functions_of(module, &count);
+    struct segue_segment_code code;
+    for (unsigned i = 0; functions_segment(module, i, functions, count, &code); i++)
+        list->lacks_memory |= !calls_scan(&code, take, list);
+    free(functions);
+    return true;
+}
+
+static int compare(const void *left, const void *right)
+{
+    uint64_t a = *(const uint64_t *)left, b = *(const uint64_t *)right;
+    return (a > b) - (a < b);
+}
+
+static struct list find(void)
+{
+    struct list list = {0};
+    platform_modules_visit(search_module, &list);
+    if (list.count)
+        qsort(list.sites, list.count, sizeof *list.sites, compare);
+    return list;
+}
+
+/* ---- replacing them ---- */
+
+/* A thread that blocks SIGSEGV would die at its next call; only the caller's mask is its own to change. */
+const char *call_sites_obstacle(void)
+{
+    int threads[2];
+    if (are_replaced)
+        return NULL;
+    if (calls_signals() == 0)
+        return "call sites are replaced on Linux on x86-64 alone";
+    if (look_list_threads(threads, 2) != 1)
+        return "call sites are replaced before the process has a second thread, and with /proc";
+    return poke_prepare() == SEGUE_OK ? NULL : "code cannot be changed here";
+}
+
+bool call_sites_prepare(void)
+{
+    if (are_replaced)
+        return true;
+    struct list list = find();
+    if (list.lacks_memory || !list.count) {
+        free(list.sites);
+        return false;
+    }
+    free(sites);
+    sites = list.sites;
+    site_count = list.count;
+    calls_use_sites(sites, site_count);
+    return true;
+}
+
+static void replace(void *unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < site_count; i++)
+        if (!code_is_excluded(sites[i], CALL_SIZE) && !hot_reads(sites[i], CALL_SIZE))
+            (void)poke_byte(sites[i] + 1, CALLS_STAND_IN, POKE_KERNEL | POKE_PROTECT);
+}
+
+void call_sites_replace(void)
+{
+    /* Its own calls trap, from the first sites on. */
+    uint64_t before = platform_mask_block(~calls_signals());
+    are_replaced = are_replaced || hot_alone(replace, NULL);
+    platform_mask_set(before);
+}
