@@ -41,19 +41,46 @@ struct update {
 };
 static struct update *updates;
 
-/* Odd while regions are taken out of the table that are put in again: for some hundred instructions, in which no signal
- * interrupts. Who finds none looks again then. */
+/* A region that is out of the table until its parts are in: a copy of it, which has the mark of one that changes; NULL:
+ * none is. Who finds none in the table looks here, so no reader waits for the one that changes the table: it may be
+ * preempted by the reader. Two copies, in turns. `divisions` counts those that are over, and goes up before the copy is
+ * taken away: a reader looks again only if it has. */
+static struct region divided_copies[2];
+static const struct region *divided;
 static uint32_t divisions;
+
+/* What the reader has seen of `divided`, since it read that count, is of one time. */
+static SEGUE_HOT_POLICY bool is_division(const struct region *region, uint32_t before)
+{
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    return __atomic_load_n(&divided, __ATOMIC_RELAXED) == region &&
+           __atomic_load_n(&divisions, __ATOMIC_RELAXED) == before;
+}
 
 SEGUE_HOT_POLICY const struct region *region_at(uint64_t address)
 {
     for (;;) {
         const uint32_t before = __atomic_load_n(&divisions, __ATOMIC_ACQUIRE);
         const struct region *found = table_find(&table, address);
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-        if (found || (before % 2 == 0 && __atomic_load_n(&divisions, __ATOMIC_RELAXED) == before))
+        if (found)
             return found;
+        const struct region *whole = __atomic_load_n(&divided, __ATOMIC_ACQUIRE);
+        bool is_there = whole && address - whole->base < whole->size;
+        if (is_division(whole, before))
+            return is_there ? whole : NULL;
     }
+}
+
+/* The region that is divided is one to all who ask. */
+static SEGUE_HOT_POLICY void shorten(const struct region *whole, uint64_t address, uint64_t *first, uint64_t *last)
+{
+    const uint64_t end = whole->base + whole->size;
+    if (address < whole->base && *last >= whole->base)
+        *last = whole->base - 1;
+    else if (address >= end && *first < end)
+        *first = end;
+    else if (address - whole->base < whole->size)
+        *first = *last = address;
 }
 
 SEGUE_HOT_POLICY void region_gap(uint64_t address, uint64_t *first, uint64_t *last)
@@ -62,8 +89,10 @@ SEGUE_HOT_POLICY void region_gap(uint64_t address, uint64_t *first, uint64_t *la
     for (;;) {
         const uint32_t before = __atomic_load_n(&divisions, __ATOMIC_ACQUIRE);
         table_gap(&table, address, first, last);
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-        if (before % 2 == 0 && __atomic_load_n(&divisions, __ATOMIC_RELAXED) == before)
+        const struct region *whole = __atomic_load_n(&divided, __ATOMIC_ACQUIRE);
+        if (whole)
+            shorten(whole, address, first, last);
+        if (is_division(whole, before))
             return;
         *first = lowest;
         *last = highest;
@@ -469,10 +498,14 @@ static enum segue_status divide(struct region *region, const struct region *part
 {
     struct hot_slot *slot = slot_of(region);
     struct region *places[TABLE_PARTS];
+    struct region *copy = &divided_copies[divisions % 2];
+    /* A handler on this thread would find a region that changes, and wait for it. */
     uint64_t before = platform_signals_hold();
-    __atomic_fetch_add(&divisions, 1, __ATOMIC_SEQ_CST);
+    *copy = *region;
+    __atomic_store_n(&divided, copy, __ATOMIC_RELEASE);
     enum segue_status status = table_divide(&table, region, parts, count, places);
     __atomic_fetch_add(&divisions, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&divided, NULL, __ATOMIC_RELEASE);
     platform_signals_release(before);
     if (status != SEGUE_OK)
         return status;
