@@ -80,7 +80,9 @@ struct segue_event {
      * access by the pointer in question. SEGUE_STEP: the call is made on the window's memory.
      * SEGUE_RETRY and SEGUE_PASS: it is made as the program asked. SEGUE_DONE: the policy has made
      * it, and its result is in `regs->rax`. segue_event_step and segue_event_preview return
-     * SEGUE_UNSUPPORTED. */
+     * SEGUE_UNSUPPORTED, with the cause in segue_reason: the call is made when all policies have
+     * answered, since it may wait for long while a policy holds locks. segue_event_words,
+     * segue_event_footprint and segue_event_at are about that access. */
     int32_t system_call;
     uint32_t reserved32;
     uint64_t reserved[4];
@@ -218,11 +220,12 @@ SEGUE_API enum segue_status segue_region_find(const void *address, struct segue_
  * segue_step_values). It does not ask regions whose policy is this same function: the calling
  * policy answers for all of their accesses. It asks regions with another policy first. Returns
  * SEGUE_OK: the step is done, and the policy must return SEGUE_DONE; SEGUE_UNSUPPORTED: as
- * can_step, or what the instruction reads and writes is not exactly known; SEGUE_FAULT: memory was
- * inaccessible, and the policy must return SEGUE_PASS, so that the handler forwards the step's
- * fault; SEGUE_BUSY: another region's policy did not answer SEGUE_STEP, or is itself in this call,
- * and the policy must return SEGUE_STEP, so that the other answer takes effect; SEGUE_INVALID, also
- * for a second call. With every status but SEGUE_OK nothing has changed. */
+ * can_step, or what the instruction reads and writes is not exactly known, or it is a system call
+ * (event->system_call), and the policy may return SEGUE_STEP; SEGUE_FAULT: memory was inaccessible,
+ * and the policy must return SEGUE_PASS, so that the handler forwards the step's fault; SEGUE_BUSY:
+ * another region's policy did not answer SEGUE_STEP, or is itself in this call, and the policy must
+ * return SEGUE_STEP, so that the other answer takes effect; SEGUE_INVALID, also for a second call.
+ * With every status but SEGUE_OK nothing has changed. */
 SEGUE_CHECK SEGUE_API enum segue_status segue_event_step(const struct segue_event *event,
                                                          segue_value_visit *visit, void *context);
 
@@ -233,7 +236,7 @@ SEGUE_API struct segue_words segue_event_words(const struct segue_event *event);
 SEGUE_API struct segue_words segue_event_footprint(const struct segue_event *event);
 
 /* Calls `visit` with what the instruction would read and write, without executing it. Returns as
- * segue_step_preview. */
+ * segue_step_preview; SEGUE_UNSUPPORTED for a system call. */
 SEGUE_CHECK SEGUE_API enum segue_status
 segue_event_preview(const struct segue_event *event, segue_value_visit *visit, void *context);
 

@@ -105,7 +105,7 @@ static void look_at_function(const struct segue_segment_code *code, struct segue
     for (uint64_t at = function.start; at < function.end || (continues && at < next); at += outline.length) {
         const uint8_t *bytes = code->bytes + (at - code->address);
         struct candidate *candidate;
-        if (!length_outline(bytes, next - at, &outline))
+        if (!length_outline(bytes, (size_t)(next - at), &outline))
             return;
         if (bytes[0] == call_bytes[0] && bytes[1] == call_bytes[1] && (candidate = candidate_at(in, at)) != NULL)
             candidate->is_met = true;

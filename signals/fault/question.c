@@ -13,6 +13,7 @@
 #include "emulate/accesses/words.h"
 #include "keyed.h"
 #include "platform/frame/frame.h"
+#include "platform/reason.h"
 #include "serve.h"
 #include "signals/mutator/suspend.h"
 #include "signals/threads/thread.h"
@@ -341,6 +342,16 @@ static enum segue_status step_for_policy(struct work *work, segue_value_visit *v
     return status;
 }
 
+/* Whether the event is about a system call: it is made when all policies have answered, on the thread's own stack and
+ * with its own mask, since it may wait for long and be interrupted. */
+static bool is_refused_for_call(const struct work *work)
+{
+    if (work->service.system_call == SEGUE_NO_SYSTEM_CALL)
+        return false;
+    (void)reason_give(SEGUE_UNSUPPORTED, "a system call is made after its policies: they answer SEGUE_STEP");
+    return true;
+}
+
 enum segue_status segue_event_step(const struct segue_event *event, segue_value_visit *visit, void *context)
 {
     struct work *work = work_of(event);
@@ -348,7 +359,7 @@ enum segue_status segue_event_step(const struct segue_event *event, segue_value_
         return SEGUE_INVALID;
     if (work->questions.is_stepping)
         return SEGUE_BUSY;
-    if (work->service.can_step != SEGUE_OK || work->service.system_call != SEGUE_NO_SYSTEM_CALL)
+    if (work->service.can_step != SEGUE_OK || is_refused_for_call(work))
         return SEGUE_UNSUPPORTED;
     work->questions.is_stepping = true;
     bool may_step = others_let_step(work);
@@ -361,7 +372,7 @@ enum segue_status segue_event_preview(const struct segue_event *event, segue_val
     struct work *work = work_of(event);
     if (!work || work->questions.has_stepped || !visit)
         return SEGUE_INVALID;
-    if (work->service.can_step != SEGUE_OK || work->service.system_call != SEGUE_NO_SYSTEM_CALL)
+    if (work->service.can_step != SEGUE_OK || is_refused_for_call(work))
         return SEGUE_UNSUPPORTED;
     return serve_preview(work, visit, context);
 }

@@ -22,6 +22,8 @@ static enum segue_verdict note(void *context, const struct segue_event *event)
         to->event[at].system_call = event->system_call;
         to->event[at].direction = event->direction;
     }
+    if (to->look && event->system_call != SEGUE_NO_SYSTEM_CALL)
+        to->look(event);
     if (to->verdict == SEGUE_DONE)
         event->regs->rax = (uint64_t)to->result;
     return event->system_call == SEGUE_NO_SYSTEM_CALL ? SEGUE_STEP : to->verdict;

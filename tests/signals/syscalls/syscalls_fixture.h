@@ -18,6 +18,8 @@ struct notes {
     } event[64];
     enum segue_verdict verdict;
     long result;
+    /* Called with each event of a call; may be NULL. */
+    void (*look)(const struct segue_event *event);
 };
 extern struct notes notes;
 
