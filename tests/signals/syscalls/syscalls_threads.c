@@ -238,6 +238,63 @@ static void a_full_queue(void **state)
     calls_teardown();
 }
 
+static volatile sig_atomic_t are_kept;
+static siginfo_t kept[2];
+
+static void keep_info(int number, siginfo_t *info, void *unused)
+{
+    (void)number;
+    (void)unused;
+    kept[are_kept++ % 2] = *info;
+}
+
+/* One whose word is lost, and one that comes from an outer namespace of processes, in a child that has its own: false
+ * if only root may make that. */
+static bool receive_both(void)
+{
+    const struct sigaction action = {.sa_sigaction = keep_info, .sa_flags = SA_SIGINFO};
+    struct rlimit none;
+    siginfo_t sent = {.si_code = SI_QUEUE, .si_value.sival_int = 1};
+    sigset_t blocked;
+    int ends[2];
+    if (unshare(CLONE_NEWPID) != 0 || pipe(ends) != 0)
+        return false;
+    sigemptyset(&blocked);
+    sigaddset(&blocked, SIGSYS);
+    sigprocmask(SIG_BLOCK, &blocked, NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        sigset_t open;
+        sigemptyset(&open);
+        sigaction(SIGSYS, &action, NULL);
+        sigsuspend(&open);
+        getrlimit(RLIMIT_SIGPENDING, &none);
+        none.rlim_cur = 0;
+        setrlimit(RLIMIT_SIGPENDING, &none);
+        syscall(SYS_rt_tgsigqueueinfo, getpid(), gettid(), SIGSYS, &sent);
+        sigsuspend(&open);
+        _exit(are_kept == 2 && memcmp(&kept[0], &kept[1], sizeof kept[0]) == 0 && kept[0].si_code == SI_USER ? 0 : 1);
+    }
+    int status;
+    kill(child, SIGSYS);
+    _exit(waitpid(child, &status, 0) == child && status == 0 ? 0 : 1);
+}
+
+static void a_lost_signal_is_as_one_from_outside(void **state)
+{
+    (void)state;
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        receive_both();
+        _exit(77);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip();
+    assert_int_equal(status, 0);
+}
+
 static void refused_by_name(void **state)
 {
     (void)state;
@@ -252,6 +309,8 @@ static void refused_by_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        /* Before SIGSYS is the library's. */
+        cmocka_unit_test(a_lost_signal_is_as_one_from_outside),
         cmocka_unit_test(threads_with_small_stacks),
         cmocka_unit_test(forks_in_the_middle),
         cmocka_unit_test(futexes_in_the_region),
