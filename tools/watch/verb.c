@@ -95,8 +95,14 @@ static bool give_heap(const struct options *options, const struct code *code, st
     return all <= SHARED_FUNCTIONS;
 }
 
-static void give_targets(const struct options *options, struct program *program, const struct target *targets)
+static void give_targets(const struct options *options, const struct code *code, struct program *program,
+                         const struct target *targets)
 {
+    struct functions copied = {.count = 0};
+    functions_find_copied(code, &copied);
+    if (copied.count)
+        program->shared->untouched = (struct shared_function){copied.parts->start, copied.parts->end};
+    free(copied.parts);
     for (size_t i = 0; i < options->target_count; i++) {
         const bool is_file = targets[i].path;
         program->shared->ranges[i] = (struct shared_range){
@@ -203,7 +209,7 @@ static int watch(const struct options *options, struct program *program, struct 
 {
     if (!begin_code(options, code, program->process, targets))
         return EXIT_FAILED;
-    give_targets(options, program, targets);
+    give_targets(options, code, program, targets);
     if (options->has_heap && !give_heap(options, code, program->shared, targets))
         return EXIT_FAILED;
     struct report *report = report_open(options);
@@ -234,7 +240,7 @@ static int watch_running(const struct options *options, struct code *code, struc
         signal(ends[i], interrupt);
     bool goes = program_attach(&program, code);
     if (goes) {
-        give_targets(options, &program, targets);
+        give_targets(options, code, &program, targets);
         goes = program_go(&program);
     }
     if (!goes) {

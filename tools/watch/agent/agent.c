@@ -8,6 +8,7 @@
 
 #include <segue/handler.h>
 #include <segue/hot.h>
+#include <segue/patch.h>
 #include <segue/suspend.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,6 +165,9 @@ enum segue_status watch(struct shared *shared)
     static const struct segue_hot_options options = {.flags = SEGUE_HOT_NOT_EAGER};
     if (status == SEGUE_OK)
         status = segue_hot_configure(&options);
+    const struct shared_function *untouched = &shared->untouched;
+    if (status == SEGUE_OK && untouched->end > untouched->start)
+        status = segue_patches_exclude(untouched->start, untouched->end - untouched->start);
     if (status == SEGUE_OK)
         status = segue_suspend_install(NULL);
     if (status == SEGUE_OK && shared->helper)

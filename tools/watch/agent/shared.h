@@ -117,6 +117,8 @@ struct shared {
     /* The first ones are C++'s operator new, whose frames do not count. */
     uint32_t wrapper_count, function_count;
     struct shared_function functions[SHARED_FUNCTIONS];
+    /* Code in which no site becomes hot; of no size, if all may be changed. */
+    struct shared_function untouched;
     /* Blocks that a target asks for, and for which there was no memory. */
     uint64_t unwatched_blocks;
     struct shared_mask masks[SHARED_MASKS];

@@ -202,10 +202,17 @@ bool functions_find(const struct code *code, const char *name, const char *targe
     return is_found;
 }
 
-/* ---- operator new ---- */
+/* ---- by the beginnings of names ---- */
 
-static int look_for_new(Dwfl_Module *module, void **unused, const char *name, Dwarf_Addr start, void *context)
+/* Calls `visit` for each function of all files. */
+struct walk {
+    void (*visit)(struct functions *functions, const char *name, uint64_t start, uint64_t end);
+    struct functions *functions;
+};
+
+static int walk_module(Dwfl_Module *module, void **unused, const char *name, Dwarf_Addr start, void *context)
 {
+    const struct walk *walk = context;
     const int count = dwfl_module_getsymtab(module);
     (void)unused;
     (void)name;
@@ -214,14 +221,42 @@ static int look_for_new(Dwfl_Module *module, void **unused, const char *name, Dw
         GElf_Sym symbol;
         GElf_Addr address;
         const char *found = dwfl_module_getsym_info(module, i, &symbol, &address, NULL, NULL, NULL);
-        if (found && symbol.st_shndx != SHN_UNDEF && GELF_ST_TYPE(symbol.st_info) == STT_FUNC &&
-            (strncmp(found, "_Znwm", 5) == 0 || strncmp(found, "_Znam", 5) == 0))
-            add_part(context, address, address + symbol.st_size);
+        if (found && symbol.st_shndx != SHN_UNDEF && GELF_ST_TYPE(symbol.st_info) == STT_FUNC)
+            walk->visit(walk->functions, found, address, address + symbol.st_size);
     }
     return DWARF_CB_OK;
 }
 
+static void note_new(struct functions *functions, const char *name, uint64_t start, uint64_t end)
+{
+    if (strncmp(name, "_Znwm", 5) == 0 || strncmp(name, "_Znam", 5) == 0)
+        add_part(functions, start, end);
+}
+
 void functions_find_new(const struct code *code, struct functions *functions)
 {
-    dwfl_getmodules(code->dwfl, look_for_new, functions, 0);
+    struct walk walk = {note_new, functions};
+    dwfl_getmodules(code->dwfl, walk_module, &walk, 0);
+}
+
+/* They are one piece of code: from the first one to the last. */
+static void note_builtin(struct functions *functions, const char *name, uint64_t start, uint64_t end)
+{
+    static const char prefix[] = "Builtins_";
+    const uint64_t page = 4096, first = start & -page, behind = (end + page - 1) & -page;
+    if (strncmp(name, prefix, sizeof prefix - 1) != 0)
+        return;
+    if (!functions->count)
+        add_part(functions, first, behind);
+    else {
+        struct function_part *part = functions->parts;
+        part->start = first < part->start ? first : part->start;
+        part->end = behind > part->end ? behind : part->end;
+    }
+}
+
+void functions_find_copied(const struct code *code, struct functions *functions)
+{
+    struct walk walk = {note_builtin, functions};
+    dwfl_getmodules(code->dwfl, walk_module, &walk, 0);
 }

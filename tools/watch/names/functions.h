@@ -23,4 +23,8 @@ bool functions_find(const struct code *code, const char *name, const char *targe
 /* C++'s operator new, of all files. */
 void functions_find_new(const struct code *code, struct functions *functions);
 
+/* Code that a program copies, in whole pages: the builtins of V8, which has them beside each isolate's own code
+ * (src/codegen/code-range.cc, short builtin calls). A jump to a hot site's body would lead elsewhere in a copy. */
+void functions_find_copied(const struct code *code, struct functions *functions);
+
 #endif
