@@ -139,7 +139,7 @@ void calls_look_anew(void);
 void calls_return(const struct system_call *call, long result);
 
 /* A call that is made with other arguments has a record on the thread's own stack, below its red zone, until it is
- * done. */
+ * done. Where the trap's frame is on that stack, too, the record is in a part of it that the return does not read. */
 struct call_record {
     /* The program's: restored when the call is done. */
     uint64_t arguments[CALL_ARGUMENTS];
@@ -151,7 +151,7 @@ struct call_record {
     uint64_t busy;
     uint64_t result, number;
     /* Memory for what the call's arguments point to. */
-    uint64_t room[8];
+    uint64_t room[4];
 };
 
 /* Where the call's record will be. */

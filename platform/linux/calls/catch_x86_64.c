@@ -51,6 +51,9 @@
 #define MASK_SIZE 8u
 #define SIGNALS_MOST 64
 #define REPORT_LENGTH 128u
+/* Of a siginfo: the signal, an error number, the code. And the most that a frame takes of a stack: tiles have 8 KiB. */
+#define INFO_READ 16u
+#define FRAME_MOST 32768u
 
 _Static_assert(offsetof(struct call_record, target) == RECORD_TARGET &&
                    offsetof(struct call_record, stack_pointer) == RECORD_STACK_POINTER &&
@@ -58,6 +61,7 @@ _Static_assert(offsetof(struct call_record, target) == RECORD_TARGET &&
                    offsetof(struct call_record, busy) == RECORD_BUSY &&
                    offsetof(struct call_record, result) == RECORD_RESULT,
                "the assembly has other offsets");
+_Static_assert(INFO_READ + sizeof(struct call_record) <= sizeof(siginfo_t) + 16, "the frame has no room");
 _Static_assert(GATES == CALL_GATES, "the assembly has another number");
 
 /* gates_x86_64.S */
@@ -311,10 +315,26 @@ const struct code_range calls_gate_range = {calls_gates, calls_gates_end, transl
 
 /* ---- calls with other arguments ---- */
 
+/* The frame is on the interrupted stack, right below its red zone: the siginfo, and behind it the extended state. Of the
+ * siginfo only the beginning is read any more (thread_is_overwritten), of the state all. 0: it is elsewhere. */
+static uint64_t record_in_frame(const struct system_call *call, uint64_t top)
+{
+    const ucontext_t *frame = call->native.context;
+    const struct frame_stack alternate = frame_get_alternate_stack(frame);
+    const uint64_t at = address_of(call->native.info) + INFO_READ, end = at + sizeof(struct call_record);
+    const bool is_apart =
+        address_of(frame) - alternate.base < alternate.size && top - alternate.base >= alternate.size;
+    if (is_apart || top - address_of(frame) >= FRAME_MOST || top - at >= FRAME_MOST ||
+        address_of(frame->uc_mcontext.fpregs) - at < end - at)
+        return 0;
+    return at;
+}
+
 struct call_record *calls_record(const struct system_call *call)
 {
-    uint64_t stack_pointer = (uint64_t)registers_of(call->native)[REG_RSP];
-    return (struct call_record *)(uintptr_t)((stack_pointer - RED_ZONE - sizeof(struct call_record)) & ~UINT64_C(63));
+    const uint64_t top = (uint64_t)registers_of(call->native)[REG_RSP] - RED_ZONE;
+    const uint64_t at = record_in_frame(call, top);
+    return (struct call_record *)(uintptr_t)(at ? at : (top - sizeof(struct call_record)) & ~UINT64_C(63));
 }
 
 bool calls_make(const struct system_call *call, const uint64_t *arguments, const struct call_record *record)

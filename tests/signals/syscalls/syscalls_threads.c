@@ -69,6 +69,47 @@ static void threads_with_small_stacks(void **state)
     calls_teardown();
 }
 
+/* The call is made with a record on the thread's stack, where the trap's frame with the registers is, too. */
+__attribute__((target("avx"), noinline)) static bool keeps_vectors(void *to)
+{
+    char before[32], after[32];
+    long result;
+    memset(before, 0x5a, sizeof before);
+    __asm__ volatile("vmovdqu %2, %%ymm9\n\tsyscall\n\tvmovdqu %%ymm9, %1"
+                     : "=a"(result), "=m"(after)
+                     : "m"(before), "0"(SYS_gettimeofday), "D"(to), "S"(0L)
+                     : "rcx", "r11", "xmm9", "memory");
+    return result == 0 && memcmp(before, after, sizeof before) == 0;
+}
+
+/* At each alignment of the stack. */
+static void *call_with_vectors(void *unused)
+{
+    for (size_t skew = 0; skew < 128; skew += 8) {
+        char room[skew + 1];
+        __asm__ volatile("" : : "r"(room) : "memory");
+        fail_unless(keeps_vectors(CLOSED + 64));
+        fail_unless(keeps_vectors(CLOSED - 8));
+    }
+    return unused;
+}
+
+static void vector_registers_are_kept(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    if (!__builtin_cpu_supports("avx"))
+        skip();
+    for (unsigned i = 0; i < 2; i++) {
+        calls_setup(i ? SEGUE_WINDOW_FORCED : SEGUE_WINDOW_ALIAS);
+        failures = 0;
+        assert_int_equal(pthread_create(&thread, NULL, call_with_vectors, NULL), 0);
+        pthread_join(thread, NULL);
+        assert_int_equal(failures, 0);
+        calls_teardown();
+    }
+}
+
 static void forks_in_the_middle(void **state)
 {
     (void)state;
@@ -312,6 +353,7 @@ int main(void)
         /* Before SIGSYS is the library's. */
         cmocka_unit_test(a_lost_signal_is_as_one_from_outside),
         cmocka_unit_test(threads_with_small_stacks),
+        cmocka_unit_test(vector_registers_are_kept),
         cmocka_unit_test(forks_in_the_middle),
         cmocka_unit_test(futexes_in_the_region),
         cmocka_unit_test(calls_that_are_left),
