@@ -242,6 +242,39 @@ bool calls_run(const struct system_call *call, calls_function *function);
 /* A thread that is on its way to the function or back. */
 extern const struct code_range calls_run_range;
 
+/* ---- calls that make threads and processes ---- */
+
+enum thread_change_kind {
+    /* The calling thread gets another thread pointer. */
+    THREAD_POINTER_SET,
+    /* A thread is made, with a thread pointer of its own. */
+    THREAD_BEGINS,
+    /* A process with a copy of the memory, which goes on where its parent does, on the same stack. */
+    PROCESS_FORKS,
+    /* The calling thread gets another word that the kernel clears at its end. */
+    THREAD_WORD_SET,
+};
+
+struct thread_change {
+    enum thread_change_kind kind;
+    uint64_t pointer;
+    /* The kernel clears it at the thread's end, and wakes a thread that waits for it; 0 without one. */
+    uint64_t word;
+};
+
+/* Whether the call is one of these; fills in `change`. */
+bool calls_changes_threads(const struct system_call *call, calls_peek *peek, struct thread_change *change);
+
+/* The call is made with another word, which has the same bytes. False if it cannot be. */
+bool calls_lead_word(const struct system_call *call, uint64_t word);
+
+/* Makes the call, not caught, and returns its result, or a negative error number. A child's calls are not caught yet.
+ * For calls_run. */
+long calls_make_here(const struct system_call *call);
+
+/* Ends the process, with that text on standard error. */
+void calls_end(const char *text, size_t length);
+
 /* The result of a call for which there is no memory. */
 #define CALLS_NO_MEMORY (-12L)
 /* The result of a call whose pointer cannot be accessed. */

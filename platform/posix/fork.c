@@ -21,7 +21,7 @@ static const struct fork_hooks *hooks_at(unsigned order)
     return hooks ? hooks : &none;
 }
 
-static void before(void)
+void fork_run_before(void)
 {
     for (unsigned order = FORK_ORDERS; order-- > 0;) {
         const struct fork_hooks *hooks = hooks_at(order);
@@ -30,7 +30,7 @@ static void before(void)
     }
 }
 
-static void in_parent(void)
+void fork_run_in_parent(void)
 {
     for (unsigned order = 0; order < FORK_ORDERS; order++) {
         const struct fork_hooks *hooks = hooks_at(order);
@@ -39,7 +39,7 @@ static void in_parent(void)
     }
 }
 
-static void in_child(void)
+void fork_run_in_child(void)
 {
     for (unsigned order = 0; order < FORK_ORDERS; order++) {
         const struct fork_hooks *hooks = hooks_at(order);
@@ -50,7 +50,7 @@ static void in_child(void)
 
 static bool watch_forks(void)
 {
-    return pthread_atfork(before, in_parent, in_child) == 0;
+    return pthread_atfork(fork_run_before, fork_run_in_parent, fork_run_in_child) == 0;
 }
 
 bool fork_register(enum fork_order order, const struct fork_hooks *hooks)

@@ -49,4 +49,10 @@ struct fork_hooks {
  * has no memory. Not async-signal-safe; thread-safe. */
 bool fork_register(enum fork_order order, const struct fork_hooks *hooks);
 
+/* What the C library's fork runs, for a fork that it does not make. By the thread that forks, in this order; nothing
+ * but the fork itself may come between. Not async-signal-safe. */
+void fork_run_before(void);
+void fork_run_in_parent(void);
+void fork_run_in_child(void);
+
 #endif

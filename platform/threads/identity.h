@@ -40,6 +40,9 @@ extern __thread struct identity_self identity_self __attribute__((tls_model("ini
  * async-signal-safe; `renamed` must be. */
 void identity_prepare(void (*renamed)(int before, struct identity self));
 
+/* Threads that the program makes are not those of the C library that identity_prepare knows: each asks the kernel. */
+void identity_of_others(void);
+
 /* In a child made by fork: records the child's process in place of the parent's. */
 void identity_in_child(void);
 

@@ -28,6 +28,7 @@
 #include "signals/regions/region.h"
 #include "signals/syscalls/change/change.h"
 #include "signals/syscalls/masks/masks.h"
+#include "signals/syscalls/pointers/pointers.h"
 #include "signals/syscalls/sites/detours.h"
 #include "signals/syscalls/sites/sites.h"
 #include "signals/threads/thread.h"
@@ -208,6 +209,8 @@ static bool take(struct system_call *call, size_t room)
 {
     if (__atomic_load_n(&has_ended, __ATOMIC_RELAXED))
         calls_disarm();
+    if (pointers_take(call))
+        return true;
     if (room < CALLS_STACK && calls_leads_mask(call)) {
         pass(call, room);
         return true;

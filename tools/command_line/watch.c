@@ -17,8 +17,7 @@ const struct verb_words watch_words = {
              "a part of it. heap:SIZE and heap:SIZE-SIZE: all blocks of the heap that a program asks for with that "
              "size in bytes. heap@FUNCTION: those that a function allocates, or one that it calls, up to four frames "
              "deep."},
-            {"PROGRAM [ARGUMENT...]", "what to run; it must not be linked statically",
-             "Its files, streams and exit status are its own."},
+            {"PROGRAM [ARGUMENT...]", "what to run", "Its files, streams and exit status are its own."},
             {0},
         },
     .options =

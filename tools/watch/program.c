@@ -23,6 +23,8 @@
 #include "tools/watch/attach/attach.h"
 #include "tools/watch/attach/file.h"
 #include "tools/watch/attach/masks.h"
+#include "tools/watch/loading/loading.h"
+#include "tools/watch/loading/remote.h"
 
 #define VERB "watch"
 #define EXIT_NOT_FOUND 127
@@ -57,14 +59,17 @@ static char *find_program(const char *name)
     return NULL;
 }
 
-static const char *refusal(const char *path)
+static const char *refusal(const char *path, bool has_heap)
 {
     struct stat status;
     if (stat(path, &status) == 0 && (status.st_mode & (S_ISUID | S_ISGID)) && geteuid() != 0)
         return "it is setuid or setgid: the loader preloads nothing into it; run it as its owner";
     if (getxattr(path, "security.capability", NULL, 0) > 0 && geteuid() != 0)
         return "it has file capabilities: the loader preloads nothing into it";
-    return file_refusal(path);
+    const enum file_kind kind = file_kind(path);
+    if (kind == FILE_STATIC && has_heap)
+        return "it is linked statically: its allocator cannot be seen; watch it without heap:SIZE and heap@FUNCTION";
+    return kind == FILE_FOREIGN ? "it is not a program for x86-64" : NULL;
 }
 
 /* ---- what is preloaded ---- */
@@ -147,6 +152,9 @@ static void pause_a_moment(void)
     nanosleep(&moment, NULL);
 }
 
+/* In place of the error of an exec. */
+#define CANNOT_TRACE (-1)
+
 /* The pipe has the error of an exec that failed, and is closed by one that did not. */
 static int error_of_exec(int pipe)
 {
@@ -156,10 +164,15 @@ static int error_of_exec(int pipe)
     return size == (ssize_t)sizeof error ? error : 0;
 }
 
-static void run_in_child(char **arguments, const char *path, int to)
+static void run_in_child(char **arguments, const char *path, bool is_static, int to)
 {
-    execv(path, arguments);
-    int error = errno;
+    int error;
+    if (is_static && !remote_prepare()) {
+        error = CANNOT_TRACE;
+    } else {
+        execv(path, arguments);
+        error = errno;
+    }
     if (write(to, &error, sizeof error) < 0)
         _exit(EXIT_NOT_RUN);
     _exit(EXIT_NOT_RUN);
@@ -180,7 +193,24 @@ static bool wait_for(struct program *program, enum shared_state state)
     return present == (uint32_t)state;
 }
 
-static bool start(struct program *program, char **arguments, const char *path, int file, int *code)
+/* How the program is run. */
+struct start {
+    char **arguments;
+    const char *path, *agent;
+    int file;
+    bool is_static;
+};
+
+static void complain_of_exec(const struct start *start, int error)
+{
+    if (error == CANNOT_TRACE)
+        complain(VERB, "%s cannot be watched: it is linked statically, and the system lets no process be traced",
+                 start->arguments[0]);
+    else
+        complain(VERB, "%s cannot be run: %s", start->arguments[0], strerror(error));
+}
+
+static bool run(struct program *program, const struct start *start, int *code)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0 || (program->process = fork()) < 0) {
@@ -188,19 +218,25 @@ static bool start(struct program *program, char **arguments, const char *path, i
         return false;
     }
     if (program->process == 0)
-        run_in_child(arguments, path, ends[1]);
+        run_in_child(start->arguments, start->path, start->is_static, ends[1]);
     close(ends[1]);
-    close(file);
+    close(start->file);
     int error = error_of_exec(ends[0]);
     if (error) {
-        complain(VERB, "%s cannot be run: %s", arguments[0], strerror(error));
+        complain_of_exec(start, error);
         waitpid(program->process, NULL, 0);
         *code = EXIT_NOT_RUN;
         return false;
     }
+    const char *why = start->is_static ? loading_begin(program->process, start->agent, start->file) : NULL;
+    if (why) {
+        complain(VERB, "%s cannot be watched: %s", start->arguments[0], why);
+        program_stop(program);
+        return false;
+    }
     if (wait_for(program, SHARED_READY))
         return true;
-    complain(VERB, "%s has ended before it could be watched: nothing was preloaded into it", arguments[0]);
+    complain(VERB, "%s has ended before it could be watched: nothing was preloaded into it", start->arguments[0]);
     return false;
 }
 
@@ -216,7 +252,7 @@ bool program_begin(struct program *program, char **arguments, bool has_heap, int
         return false;
     }
     *code = EXIT_NOT_WATCHED;
-    const char *why = refusal(path);
+    const char *why = refusal(path, has_heap);
     const bool has_libraries = find_libraries(has_heap, libraries);
     if (why)
         complain(VERB, "%s cannot be watched: %s", arguments[0], why);
@@ -225,8 +261,10 @@ bool program_begin(struct program *program, char **arguments, bool has_heap, int
                  SEGUE_WATCH_FOLDER);
     bool is_ready = !why && has_libraries && make_shared(program, &file);
     if (is_ready) {
-        set_environment(file, libraries);
-        is_ready = start(program, arguments, path, file, code);
+        const bool is_static = file_kind(path) == FILE_STATIC;
+        if (!is_static)
+            set_environment(file, libraries);
+        is_ready = run(program, &(struct start){arguments, path, libraries[1], file, is_static}, code);
     }
     for (size_t i = 0; i < LIBRARIES; i++)
         free(libraries[i]);

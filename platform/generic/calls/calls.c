@@ -286,3 +286,30 @@ bool calls_run(const struct system_call *call, calls_function *function)
 const struct code_range calls_gate_range = CODE_RANGE_NOT_THERE, calls_make_range = CODE_RANGE_NOT_THERE,
                         calls_detour_range = CODE_RANGE_NOT_THERE, calls_trap_range = CODE_RANGE_NOT_THERE,
                         calls_halt_range = CODE_RANGE_NOT_THERE, calls_run_range = CODE_RANGE_NOT_THERE;
+
+bool calls_changes_threads(const struct system_call *call, calls_peek *peek, struct thread_change *change)
+{
+    (void)call;
+    (void)peek;
+    (void)change;
+    return false;
+}
+
+bool calls_lead_word(const struct system_call *call, uint64_t word)
+{
+    (void)call;
+    (void)word;
+    return false;
+}
+
+long calls_make_here(const struct system_call *call)
+{
+    (void)call;
+    return 0;
+}
+
+void calls_end(const char *text, size_t length)
+{
+    (void)text;
+    (void)length;
+}

@@ -9,6 +9,7 @@
 #error "catch_x86_64.c is specific to Linux on x86-64"
 #endif
 
+#include <asm/prctl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
@@ -315,15 +316,14 @@ const struct code_range calls_gate_range = {calls_gates, calls_gates_end, transl
 
 /* ---- calls with other arguments ---- */
 
-/* The frame is on the interrupted stack, right below its red zone: the siginfo, and behind it the extended state. Of the
- * siginfo only the beginning is read any more (thread_is_overwritten), of the state all. 0: it is elsewhere. */
+/* The frame is on the interrupted stack, right below its red zone: the siginfo, and behind it the extended state. Of
+ * the siginfo only the beginning is read any more (thread_is_overwritten), of the state all. 0: it is elsewhere. */
 static uint64_t record_in_frame(const struct system_call *call, uint64_t top)
 {
     const ucontext_t *frame = call->native.context;
     const struct frame_stack alternate = frame_get_alternate_stack(frame);
     const uint64_t at = address_of(call->native.info) + INFO_READ, end = at + sizeof(struct call_record);
-    const bool is_apart =
-        address_of(frame) - alternate.base < alternate.size && top - alternate.base >= alternate.size;
+    const bool is_apart = address_of(frame) - alternate.base < alternate.size && top - alternate.base >= alternate.size;
     if (is_apart || top - address_of(frame) >= FRAME_MOST || top - at >= FRAME_MOST ||
         address_of(frame->uc_mcontext.fpregs) - at < end - at)
         return 0;
@@ -617,6 +617,8 @@ SEGUE_HOT_POLICY bool calls_is_own(const struct system_call *call)
     case SYS_seccomp:
     case SYS_mlockall:
         return true;
+    case SYS_arch_prctl:
+        return call->arguments[0] == ARCH_SET_FS;
     case SYS_ppoll:
         return call->arguments[3];
     case SYS_epoll_pwait:

@@ -100,6 +100,11 @@ void identity_prepare(void (*on_rename)(int before, struct identity self))
     find_number_offset();
 }
 
+void identity_of_others(void)
+{
+    __atomic_store_n(&number_offset, 0, __ATOMIC_RELEASE);
+}
+
 /* The process that the recorded threads belong to, also right after a raw fork. */
 __attribute__((hot)) static uint64_t home_process(void)
 {

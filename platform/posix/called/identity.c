@@ -31,6 +31,10 @@ __attribute__((hot)) struct identity identity_of_self(void)
     return identity_self.identity;
 }
 
+void identity_of_others(void)
+{
+}
+
 /* Several fork handlers call it: the first call counts. */
 void identity_in_child(void)
 {

@@ -17,6 +17,18 @@ bool fork_register(enum fork_order order, const struct fork_hooks *hooks)
     return true;
 }
 
+void fork_run_before(void)
+{
+}
+
+void fork_run_in_parent(void)
+{
+}
+
+void fork_run_in_child(void)
+{
+}
+
 void fork_lock_take(struct fork_lock *lock)
 {
     AcquireSRWLockExclusive((SRWLOCK *)&lock->lock);

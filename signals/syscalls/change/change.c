@@ -40,9 +40,14 @@ static bool has_stack(const struct system_call *call)
     return guard_probe_write((void *)(uintptr_t)lowest) == 0;
 }
 
+bool change_runs(const struct system_call *call, calls_function *function)
+{
+    return has_stack(call) && calls_run(call, function);
+}
+
 void change_run(const struct system_call *call)
 {
-    if (has_stack(call) && calls_run(call, changer->make))
+    if (change_runs(call, changer->make))
         return;
     if (changes_region(call)) {
         calls_return(call, CALLS_NO_MEMORY);

@@ -25,4 +25,7 @@ bool change_is_wanted(const struct system_call *call);
  * that only maps a file is made. */
 void change_run(const struct system_call *call);
 
+/* The same with another function. False if there is no room. */
+bool change_runs(const struct system_call *call, calls_function *function);
+
 #endif

@@ -34,7 +34,7 @@ tools/patch/files tools/support
 tools/patch/elf corpus/gather tools/patch/files tools/support
 tools/patch/list tools/patch/files tools/patch/elf tools/support
 tools/patch/tree tools/patch/files tools/patch/elf tools/patch/list tools/support
-tools/watch signals/watch tools/support
+tools/watch decode/x86 platform signals/syscalls signals/watch tools/support
 tools/windows tools/explain tools/doctor tools/support decode/x86
 tools/run decode patch/poke patch/scan platform tools/command_line tools/support
 bench decode emulate patch ctx signals platform corpus tools/patch/elf

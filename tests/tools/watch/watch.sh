@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# watch.sh SEGUE COUNTER STRIPPED STATIC SPAWNED: `segue watch`, by what it prints of small programs (counter.c,
+# watch.sh SEGUE COUNTER STRIPPED SPAWNED: `segue watch`, by what it prints of small programs (counter.c,
 # spawned.c).
 set -uo pipefail
 . "$(dirname "$0")/../../support/check.sh"
 segue=$1
 counter=$2
 stripped=$3
-static=$4
-spawned=$5
+spawned=$4
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -128,7 +127,6 @@ refuses "no memory is mapped" 16:8 -- "$counter"
 refuses "has not loaded a file 'libx.so'" libx.so:x -- "$counter"
 refuses "the C library's own" libc.so.6:environ -- "$counter"
 refuses "is it stripped?" counter -- "$stripped"
-refuses "it is linked statically" counter -- "$static"
 refuses "there is no such program" counter -- "$work/none"
 refuses "cannot be run: Permission denied" counter -- "$(dirname "$0")/counter.c"
 refuses "a program is missing" counter

@@ -22,6 +22,7 @@
 #include "signals/watch/changes.h"
 #include "signals/watch/counts/counts.h"
 #include "signals/watch/queue/queue.h"
+#include "static_program.h"
 #include "tools/watch/heap/matches.h"
 
 #define MOST_FOR_HANDLERS ((size_t)64 << 20)
@@ -71,15 +72,18 @@ static size_t room_for_handlers(void)
     return is_known && limit.rlim_cur < MOST_FOR_HANDLERS ? (size_t)limit.rlim_cur : MOST_FOR_HANDLERS;
 }
 
+/* The program is linked statically. */
+static bool is_static;
+
 /* System calls are served where the system lets the library see them, or call sites can be replaced: in a program that
  * has only begun. */
 static enum segue_status install(struct shared *shared)
 {
     const struct segue_options with_calls = {.flags = SEGUE_INSTALL_SYSTEM_CALLS |
-                                                      (shared->helper ? 0 : SEGUE_INSTALL_CALL_SITES)};
+                                                      (shared->helper || is_static ? 0 : SEGUE_INSTALL_CALL_SITES)};
     attached_keep_room(room_for_handlers());
     enum segue_status status = segue_install(&with_calls);
-    if (status != SEGUE_UNSUPPORTED || shared->helper)
+    if (status != SEGUE_UNSUPPORTED || shared->helper || is_static)
         return status;
     shared->lacks_calls = true;
     return segue_install(NULL);
@@ -183,25 +187,51 @@ enum segue_status watch(struct shared *shared)
     return status;
 }
 
+static enum segue_status watch_static(struct shared *shared, const struct static_program *program)
+{
+    const char *reason;
+    is_static = true;
+    if (!static_prepare(program, &reason)) {
+        snprintf(shared->reason, sizeof shared->reason, "%s", reason);
+        return SEGUE_NO_MEMORY;
+    }
+    enum segue_status status = watch(shared);
+    if (status == SEGUE_OK)
+        static_ready();
+    return status;
+}
+
+/* The environment that it has is not the program's. */
+static const struct static_program *find_static(void)
+{
+    const char *address = getenv(SHARED_STATIC);
+    return address ? (const struct static_program *)(uintptr_t)strtoull(address, NULL, 16) : NULL;
+}
+
 __attribute__((constructor)) static void begin(void)
 {
     const char *descriptor = getenv(SHARED_DESCRIPTOR);
     if (!descriptor)
         return;
     struct shared *shared = map_shared(descriptor);
-    restore_environment();
+    const struct static_program *program = find_static();
+    if (!program)
+        restore_environment();
     if (!shared)
         return;
     shared->process = (uint32_t)getpid();
     started_begin();
     say(shared, SHARED_READY);
-    if (!wait_for_go(shared))
-        return;
-    enum segue_status status = watch(shared);
-    say(shared, status == SEGUE_OK ? SHARED_WATCHED : SHARED_FAILED);
+    enum segue_status status = SEGUE_OK;
+    if (wait_for_go(shared)) {
+        status = program ? watch_static(shared, program) : watch(shared);
+        say(shared, status == SEGUE_OK ? SHARED_WATCHED : SHARED_FAILED);
+    }
     /* The command now ends, and this process with it. */
     while (status != SEGUE_OK && wait_for_go(shared))
         ;
     if (status != SEGUE_OK)
         _exit(1);
+    if (program)
+        static_begin(program);
 }

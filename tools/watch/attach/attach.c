@@ -102,9 +102,11 @@ static const char *refusal(pid_t process, const char *library)
     snprintf(path, sizeof path, "/proc/%d/exe", (int)process);
     if (readlink(path, link, sizeof link) < 0)
         return errno == ENOENT ? "it is a thread of the kernel" : "the system lets no process look at it";
-    why = file_refusal(path);
-    if (why)
-        return why;
+    const enum file_kind kind = file_kind(path);
+    if (kind == FILE_FOREIGN)
+        return "it is not a program for x86-64";
+    if (kind == FILE_STATIC)
+        return "it is linked statically: it has no loader that could load a library; start it by segue watch";
     return sees_library(process, library) ? NULL : "it does not see libsegue-watch.so: it has another root";
 }
 
