@@ -52,7 +52,7 @@ static long set_pointer(const struct system_call *call)
         return calls_make_here(call);
     const uint64_t mask = platform_asynchronous_hold();
     renew_values(pointer);
-    memcpy(at(pointer - layout.high), at(before - layout.high), layout.high - layout.low);
+    memcpy(at(pointer - layout.high), at(before - layout.high), (size_t)(layout.high - layout.low));
     const long result = calls_make_here(call);
     platform_signals_release(mask);
     return result;
