@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """attach.py SEGUE SERVER STATIC: `segue watch --pid` of a threaded server that goes on answering: a hundred times, and
 whether anything of it is left; what is refused, and by which words."""
+import contextlib
 import os
 import random
 import resource
@@ -51,8 +52,10 @@ class Server:
     def masks(self):
         found = {}
         for thread in os.listdir(f"/proc/{self.pid}/task"):
-            with open(f"/proc/{self.pid}/task/{thread}/status") as status:
-                found.update({thread: line.split()[1] for line in status if line.startswith("SigBlk:")})
+            # The command's own thread may end meanwhile.
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                with open(f"/proc/{self.pid}/task/{thread}/status") as status:
+                    found.update({thread: line.split()[1] for line in status if line.startswith("SigBlk:")})
         return found
 
     def settled(self, masks):
@@ -68,10 +71,20 @@ class Server:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def maps(self):
+        """Neighbours that differ in nothing count as one: the kernel keeps apart what has been written to at different
+        times."""
+        joined, end = [], None
         with open(f"/proc/{self.pid}/maps") as maps:
-            lines = [line.split() for line in maps]
-        named = sorted((line[1], line[5]) for line in lines if len(line) > 5)
-        return named, len(lines) - len(named)
+            for line in maps:
+                addresses, rights, offset, device, inode, *name = line.split()
+                start, limit = (int(at, 16) for at in addresses.split("-"))
+                at = int(offset, 16) - start if inode != "0" else 0
+                alike = (rights, at, inode, *name)
+                if not joined or start != end or joined[-1] != alike:
+                    joined.append(alike)
+                end = limit
+        named = sorted((each[0], each[3]) for each in joined if len(each) > 3)
+        return named, len(joined) - len(named)
 
     def watch(self, *arguments):
         return subprocess.run(
