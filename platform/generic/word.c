@@ -31,6 +31,13 @@ bool platform_thread_blocks(int thread, int signal)
     return false;
 }
 
+bool platform_thread_has_pending(int thread, int signal)
+{
+    (void)thread;
+    (void)signal;
+    return false;
+}
+
 void platform_thread_nudge(int thread)
 {
     (void)thread;

@@ -49,6 +49,9 @@ bool platform_handler_is(int signal, const void *handler);
 /* Whether that thread of this process blocks the signal; false if the system does not say. Opens and closes a file. */
 bool platform_thread_blocks(int thread, int signal);
 
+/* Whether the signal is pending for that thread, and for no other; else as platform_thread_blocks. */
+bool platform_thread_has_pending(int thread, int signal);
+
 /* Makes the system write a signal frame on the thread's alternate stack, unless the thread is in a handler there.
  * Needs an unblocked signal whose handler ignores signals from other senders; without one it does nothing. */
 void platform_thread_nudge(int thread);

@@ -92,8 +92,14 @@ void previous_exchange(int number, const struct platform_action *wanted, struct 
         *before = (struct platform_action){0};
 }
 
-uint64_t previous_restarts(const struct platform_action *action)
+void previous_always_restart(uint64_t set)
 {
+    (void)set;
+}
+
+uint64_t previous_restarts(int number, const struct platform_action *action)
+{
+    (void)number;
     (void)action;
     return 0;
 }

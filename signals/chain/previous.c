@@ -23,6 +23,9 @@ static struct {
     uint32_t used;
 } signals[_NSIG];
 
+/* Of the signals that the library sends. */
+static uint64_t always_restarted;
+
 static uint64_t load(const uint64_t *word)
 {
     return __atomic_load_n(word, __ATOMIC_RELAXED);
@@ -123,9 +126,15 @@ void previous_take(int number, struct platform_action *action)
     } while (!replace(number, word, &spent));
 }
 
-uint64_t previous_restarts(const struct platform_action *action)
+uint64_t previous_restarts(int number, const struct platform_action *action)
 {
-    return action->handler == ACTION_IGNORE ? SA_RESTART : action->flags & SA_RESTART;
+    const bool is_always = __atomic_load_n(&always_restarted, __ATOMIC_RELAXED) & SIGNAL_BIT(number);
+    return is_always || action->handler == ACTION_IGNORE ? SA_RESTART : action->flags & SA_RESTART;
+}
+
+void previous_always_restart(uint64_t set)
+{
+    __atomic_store_n(&always_restarted, set, __ATOMIC_RELAXED);
 }
 
 void previous_follow(int number, const struct platform_action *action)
@@ -133,7 +142,7 @@ void previous_follow(int number, const struct platform_action *action)
     struct platform_action ours;
     if (!action_exchange(number, NULL, &ours) || !action_is_ours(&ours))
         return;
-    uint64_t flags = (ours.flags & ~(uint64_t)SA_RESTART) | previous_restarts(action);
+    uint64_t flags = (ours.flags & ~(uint64_t)SA_RESTART) | previous_restarts(number, action);
     if (flags == ours.flags)
         return;
     ours.flags = flags;

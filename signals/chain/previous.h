@@ -17,7 +17,10 @@ void previous_take(int number, struct platform_action *action);
 
 /* SA_RESTART, if the library's handler needs it so that a signal sent by a program interrupts system calls as it
  * would without the library; an ignored signal never interrupts one. */
-uint64_t previous_restarts(const struct platform_action *action);
+uint64_t previous_restarts(int number, const struct platform_action *action);
+
+/* From now on these signals restart system calls, whatever the program's action says: the library sends them. */
+void previous_always_restart(uint64_t set);
 
 /* Updates those flags of the library's handler that depend on the action before it. */
 void previous_follow(int number, const struct platform_action *action);

@@ -10,8 +10,8 @@
 #include "platform/reason.h"
 #include "signals/handler/trap.h"
 #include "signals/ranges.h"
-#include "signals/regions/readers.h"
 #include "signals/threads/answer.h"
+#include "signals/threads/knock.h"
 #include "signals/threads/thread.h"
 
 #define AREA_ALIGNMENT 64
@@ -22,7 +22,7 @@
 static bool is_handled(struct native_frame native, bool is_fault)
 {
     if (!is_fault) {
-        if (!readers_is_question(native.info))
+        if (!knock_take(native.info))
             return false;
         answer_remover(native.context, 0);
         return true;

@@ -43,6 +43,7 @@
 #include "signals/reports/unhandled.h"
 #include "signals/syscalls/syscalls.h"
 #include "signals/threads/answer.h"
+#include "signals/threads/knock.h"
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"
 #include "trap.h"
@@ -493,13 +494,21 @@ static struct ending serve_call(struct thread_state *thread, struct native_frame
     return ending;
 }
 
-/* The kernel did not raise the signal for the instruction at hand: it is a remover's question, or the program's
- * signal. */
+static bool take_knock(size_t room, struct native_frame native)
+{
+    if (!knock_take(native.info))
+        return false;
+    answer_remover(native.context, room);
+    syscalls_answer(native);
+    return true;
+}
+
+/* The kernel did not raise the signal for the instruction at hand: it is a knock, or the program's signal. */
 static void take_sent_signal(size_t room, int number, struct native_frame native, enum chain_way way)
 {
-    if (readers_is_question(native.info))
-        answer_remover(native.context, room);
-    else if (room < THREAD_HAND_ON_STACK && !chain_is_ignored(number))
+    if (take_knock(room, native))
+        return;
+    if (room < THREAD_HAND_ON_STACK && !chain_is_ignored(number))
         chain_die(number, native.info);
     else
         chain_signal(number, native, false, way);
@@ -526,7 +535,7 @@ static void take_call(struct thread_state *thread, struct native_frame native, c
     size_t room = frame_room(native.context, entry_stack);
     switch (calls_read(native, &call)) {
     case CALLS_NO_TRAP:
-        if (syscalls_take_signal(native))
+        if (syscalls_take_answer(native) || take_knock(room, native))
             return;
         if (!chain_is_ignored(SIGSYS) && chain_is_deadly(SIGSYS))
             calls_die();

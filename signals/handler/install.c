@@ -28,6 +28,7 @@
 #include "signals/syscalls/busy.h"
 #include "signals/syscalls/sites/sites.h"
 #include "signals/syscalls/syscalls.h"
+#include "signals/threads/knock.h"
 #include "signals/threads/owner.h"
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"
@@ -121,7 +122,7 @@ static bool blocks_asynchronous(const struct segue_options *options)
            !(options->flags & (SEGUE_INSTALL_OWN_STACK | SEGUE_INSTALL_OPEN_SIGNALS));
 }
 
-static void describe_action(const struct segue_options *options, const struct platform_action *previous,
+static void describe_action(int number, const struct segue_options *options, const struct platform_action *previous,
                             struct platform_action *action)
 {
     *action = (struct platform_action){.handler = (uint64_t)(uintptr_t)signal_entry};
@@ -133,14 +134,7 @@ static void describe_action(const struct segue_options *options, const struct pl
     /* SA_ONSTACK: a thread whose own stack has overflowed can still fault. */
     if (!(options->flags & SEGUE_INSTALL_OWN_STACK))
         action->flags |= SA_ONSTACK;
-    action->flags |= previous_restarts(previous);
-}
-
-/* The calls that a remover or a new service interrupts are restarted. */
-static void restart_calls(int number, struct platform_action *action)
-{
-    if (number == SIGSYS)
-        action->flags |= SA_RESTART;
+    action->flags |= previous_restarts(number, previous);
 }
 
 /* When the handler is uninstalled: calls go on trapping. */
@@ -156,8 +150,7 @@ static bool take_signal(int number, const struct segue_options *options)
         return false;
     if (stays(number) && action_is_ours(&previous))
         return true;
-    describe_action(options, &previous, &ours);
-    restart_calls(number, &ours);
+    describe_action(number, options, &previous, &ours);
     return chain_install(number, &previous, &ours);
 }
 
@@ -213,6 +206,9 @@ static enum segue_status install(const struct segue_options *options)
             return status;
         attached = status == SEGUE_OK;
     }
+    /* The calls that a remover or a new service interrupts by a question are restarted. */
+    if (is_wanted(SIGSYS, options))
+        previous_always_restart(SIGNAL_BIT(SIGSYS) | SIGNAL_BIT(SIGSEGV));
     for (size_t i = 0; i < SIGNALS; i++) {
         if (!is_wanted(signals[i], options) || take_signal(signals[i], options))
             continue;
@@ -392,6 +388,8 @@ enum segue_status segue_uninstall(struct segue_owner *owner)
 {
     if (thread_is_inside())
         return reason_give(SEGUE_BUSY, "the caller is inside a fault");
+    if (!knock_wait())
+        return reason_give(SEGUE_BUSY, "a thread has not received a signal of the library's yet, which would end it");
     fork_lock_take(&installing);
     enum segue_status status = uninstall(owner);
     fork_lock_release(&installing);

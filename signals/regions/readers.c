@@ -8,13 +8,12 @@
  *   - the kernel reports that the thread does not exist (identity.h);
  *   - the fault's stack sentinel ("mark") is overwritten, or the thread waits in the kernel with a stack pointer that
  *     shows that it has left the fault (look.h);
- *   - the thread says so. Only a thread that runs at every look is asked: the remover sends it the library's own
- *     signal, marked as a question, and the handler drops the stale tickets (thread_settle). A running thread is not
+ *   - the thread says so. Only a thread that runs at every look is asked: the remover
+ *     knocks (knock.h), and the handler drops the stale tickets (thread_settle). A running thread is not
  *     in a system call that the signal could interrupt.
  *
  * SOURCES: M. M. Michael, "Hazard pointers", 2004 (the order of the two sides: each writes, then reads what the other
- * writes); Linux kernel/signal.c __send_signal_locked: if the queue is full, a signal below SIGRTMIN is delivered all
- * the same, but loses its siginfo, and looks like a kill(2) by process 0. */
+ * writes). */
 #include "readers.h"
 
 #include <signal.h>
@@ -25,6 +24,7 @@
 #include "platform/threads/thread.h"
 #include "platform/threads/wait.h"
 #include "signals/handler/signal_entry.h"
+#include "signals/threads/knock.h"
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"
 
@@ -35,8 +35,6 @@
 /* Looks in a row that must find the thread running before it is asked; and how many where looking is impossible. */
 #define LOOKS_RUNNING 10u
 #define LOOKS_UNKNOWN 50u
-/* The most questions that are sent and not yet received. */
-#define QUESTIONS 64u
 /* Regions that a slot can name; a fault that has found more counts as a reader of all regions. */
 #define NAMED 2u
 #define MAY_BE_ANY UINT32_MAX
@@ -56,12 +54,6 @@ static struct place {
     /* Its address is NULL if the fault has no mark. */
     struct thread_mark mark;
 } places[PLACES];
-
-/* The threads that were sent a question and have not received it yet. */
-static int questions[QUESTIONS];
-
-/* A signal that carries this address is a question. */
-static char question;
 
 /* A thread may end right after it has taken a slot: so the ticket itself says how to ask about the thread. The kernel
  * gives no TID above 2^22 (PID_MAX_LIMIT). */
@@ -231,40 +223,6 @@ void readers_forget_strays(void)
 
 /* ---- questions ---- */
 
-/* Withdraws the note that a question was sent to the thread; false if there was no such note. */
-static bool forget_question(int thread)
-{
-    for (unsigned i = 0; i < QUESTIONS; i++) {
-        int expected = thread;
-        if (__atomic_load_n(&questions[i], __ATOMIC_ACQUIRE) == thread &&
-            __atomic_compare_exchange_n(&questions[i], &expected, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-            return true;
-    }
-    return false;
-}
-
-static bool note_question(int thread)
-{
-    for (unsigned i = 0; i < QUESTIONS; i++) {
-        int present = __atomic_load_n(&questions[i], __ATOMIC_ACQUIRE);
-        if (present && !identity_is_gone((struct identity){present, IDENTITY_OWN}))
-            continue;
-        if (__atomic_compare_exchange_n(&questions[i], &present, thread, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-            return true;
-    }
-    return false;
-}
-
-bool readers_is_question(const void *info)
-{
-    uint64_t word;
-    if (platform_signal_word(info, &word) && word == (uint64_t)(uintptr_t)&question) {
-        forget_question(thread_number());
-        return true;
-    }
-    return frame_is_lost(info) && forget_question(thread_number());
-}
-
 /* If another handler is installed over the library's, it would take the question for a signal of the program: then
  * the remover sends a harmless signal instead (a nudge). If the thread has left the alternate stack, the kernel
  * writes that signal's frame over the fault's, and so over its mark. */
@@ -274,8 +232,8 @@ void readers_ask(int thread, const struct thread_mark *mark)
     if (!is_first || platform_thread_blocks(thread, SIGSEGV)) {
         if (mark->at && mark->on_alternate && mark->info)
             platform_thread_nudge(thread);
-    } else if (note_question(thread) && platform_thread_send(thread, SIGSEGV, (uint64_t)(uintptr_t)&question) != 0) {
-        forget_question(thread);
+    } else {
+        knock_send(thread);
     }
 }
 
@@ -386,7 +344,7 @@ void readers_reset(void)
 {
     identity_in_child();
     int before = identity_self.number_before_fork;
-    memset(questions, 0, sizeof questions);
+    knock_in_child();
     for (uint32_t i = 0; i < PLACES; i++) {
         uint64_t ticket = places[i].ticket;
         bool is_own = ticket && thread_of(ticket).number == before;

@@ -8,7 +8,7 @@
  * A reader has a slot, its "place"; the slot's number is also that of the fault's work area (work.h). A reader whose
  * handler was abandoned by siglongjmp never withdraws. After some time readers_wait looks from outside whether the
  * thread has left its fault (readers.c). If no look shows it, readers_wait signals the thread; the handler recognises
- * the signal by readers_is_question and drops the stale slot. */
+ * the signal by knock_take and drops the stale slot. */
 #ifndef SEGUE_SIGNALS_READERS_H
 #define SEGUE_SIGNALS_READERS_H
 
@@ -49,12 +49,9 @@ void readers_forget_strays(void);
  * or is stale; NULL: every reader. Not async-signal-safe; not inside a fault. */
 void readers_wait(const struct region *region);
 
-/* Sends a thread of this process that has run for long such a question; `mark` is that of what it may have left. */
+/* Asks a thread of this process that has run for long; `mark` is that of what it may have left. The handler then
+ * settles (thread_settle). */
 void readers_ask(int thread, const struct thread_mark *mark);
-
-/* Whether a signal is a remover's question to a thread that it has waited for long: the handler then settles
- * (thread_settle). `info` is the second argument of its handler. Async-signal-safe. */
-bool readers_is_question(const void *info);
 
 /* In a child made by fork: drops all readers except those of the calling thread, which may have forked inside a
  * policy, and has another TID now. */

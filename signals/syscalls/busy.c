@@ -5,9 +5,9 @@
 
 #include "emulate/windows/guard.h"
 #include "platform/calls/calls.h"
-#include "platform/frame/frame.h"
 #include "platform/threads/identity.h"
 #include "platform/threads/thread.h"
+#include "signals/threads/knock.h"
 
 #define MOST 1024u
 /* Nanoseconds between two looks at a call that a remover waits for; and looks before it is interrupted. */
@@ -24,11 +24,6 @@ static struct busy {
     /* As the system says: a child made by vfork has its parent's thread pointer, and its calls end with it. */
     struct identity thread;
 } calls[MOST];
-
-/* A signal that carries this address is a remover's. */
-static char question;
-/* busy_send has sent a signal. */
-static bool has_sent;
 
 /* Whether the thread has left the call whose record that is: stacks grow down. */
 static bool is_left(uint64_t record, uint64_t stack_pointer)
@@ -89,17 +84,6 @@ static bool is_over(const struct busy *call)
     return call->thread.number == platform_thread_id() || identity_is_gone(call->thread);
 }
 
-void busy_send(int thread, uint64_t word)
-{
-    __atomic_store_n(&has_sent, true, __ATOMIC_RELEASE);
-    platform_thread_send(thread, SIGSYS, word);
-}
-
-bool busy_is_lost(const void *info)
-{
-    return frame_is_lost(info) && __atomic_load_n(&has_sent, __ATOMIC_ACQUIRE);
-}
-
 void busy_wait(uint64_t base, uint64_t size)
 {
     for (unsigned i = 0; i < MOST; i++)
@@ -107,14 +91,9 @@ void busy_wait(uint64_t base, uint64_t size)
             if (looks >= LOOKS && is_over(&calls[i]))
                 __atomic_store_n(&calls[i].record, 0, __ATOMIC_RELEASE);
             else if (looks >= LOOKS)
-                busy_send(calls[i].thread.number, (uint64_t)(uintptr_t)&question);
+                knock_send(calls[i].thread.number);
             platform_sleep(PATIENCE);
         }
-}
-
-bool busy_is_question(uint64_t word)
-{
-    return word == (uint64_t)(uintptr_t)&question;
 }
 
 void busy_answer(uint64_t stack_pointer)

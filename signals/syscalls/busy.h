@@ -18,15 +18,6 @@ shared_word *busy_take(uint64_t record, uint64_t base, uint64_t end, void *memor
 /* Waits until no call uses an address of the range, whose region cannot be found any more. Not async-signal-safe. */
 void busy_wait(uint64_t base, uint64_t size);
 
-/* Whether a signal's word is a remover's to a thread. Async-signal-safe. */
-bool busy_is_question(uint64_t word);
-
-/* Sends SIGSYS with that word to a thread of the process. */
-void busy_send(int thread, uint64_t word);
-/* Whether the signal may be one of those, whose word the kernel has dropped because the user's queue of signals was
- * full. Once one was sent, a SIGSYS that process 0 seems to have sent counts as one. */
-bool busy_is_lost(const void *info);
-
 /* The thread answers: it has the stack pointer, on its own stack, and is in no call that it can begin again.
  * Async-signal-safe. */
 void busy_answer(uint64_t stack_pointer);

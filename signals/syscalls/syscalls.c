@@ -31,12 +31,11 @@
 #include "signals/syscalls/pointers/pointers.h"
 #include "signals/syscalls/sites/detours.h"
 #include "signals/syscalls/sites/sites.h"
+#include "signals/threads/knock.h"
 #include "signals/threads/thread.h"
 #include "signals/threads/work.h"
 #include "space.h"
 
-/* A signal that carries this address asks the thread to have its calls caught. */
-static char word_arm;
 static bool are_caught;
 /* They are caught no longer: each thread learns of that at its next call that traps. */
 static bool has_ended;
@@ -103,7 +102,7 @@ static bool send_arm(int number, void *unused)
 {
     (void)unused;
     if (number != platform_thread_id())
-        busy_send(number, (uint64_t)(uintptr_t)&word_arm);
+        knock_send(number);
     return true;
 }
 
@@ -144,7 +143,7 @@ void syscalls_end(void)
     calls_disarm();
 }
 
-/* ---- signals of the library to itself ---- */
+/* ---- signals that are no calls ---- */
 
 /* The call that the thread is in begins again, or the thread is in none. */
 static void answer_remover(struct native_frame native)
@@ -159,8 +158,7 @@ static void answer_remover(struct native_frame native)
         pending_give(pending);
 }
 
-/* A filter's answer: the program's call is not made. */
-static bool take_answer(struct native_frame native)
+bool syscalls_take_answer(struct native_frame native)
 {
     struct call_record *record = NULL;
     bool is_own = calls_answered(native, &record);
@@ -173,26 +171,17 @@ static bool take_answer(struct native_frame native)
 static void have_caught(struct native_frame native)
 {
     frame_set_mask(native.context, frame_get_mask(native.context) & ~open_signals());
-    if (!__atomic_load_n(&has_ended, __ATOMIC_RELAXED))
-        calls_arm();
+    calls_arm();
 }
 
-/* Without its word it may be each of the three; an answer without a question does no harm. */
-bool syscalls_take_signal(struct native_frame native)
+void syscalls_answer(struct native_frame native)
 {
-    uint64_t word = 0;
-    if (take_answer(native))
-        return true;
-    const bool is_lost = busy_is_lost(native.info);
-    if (!is_lost && !platform_signal_word(native.info, &word))
-        return false;
-    const bool is_arm = is_lost || word == (uint64_t)(uintptr_t)&word_arm;
-    const bool is_question = is_lost || busy_is_question(word);
-    if (is_arm && syscalls_are_caught())
+    if (!syscalls_are_caught())
+        return;
+    if (!__atomic_load_n(&has_ended, __ATOMIC_RELAXED))
         have_caught(native);
-    if (is_question)
-        answer_remover(native);
-    return masks_take(native, is_lost, word) || is_arm || is_question;
+    answer_remover(native);
+    masks_answer(native);
 }
 
 /* ---- after a suspension ---- */

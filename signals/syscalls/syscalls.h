@@ -51,7 +51,12 @@ void syscalls_refuse(const struct system_call *call);
 /* Does what is left to do after a call. */
 void syscalls_finish(struct native_frame native);
 
-/* Whether the signal is one of the library's own to itself; it is served then. */
-bool syscalls_take_signal(struct native_frame native);
+/* Whether the signal is a filter's answer to the library itself, or in place of a call of the program's at a gate: the
+ * program's call is not made. */
+bool syscalls_take_answer(struct native_frame native);
+
+/* Answers a knock: the call that the thread is in begins again, its calls are caught from now on, or
+ * its mask is closed. */
+void syscalls_answer(struct native_frame native);
 
 #endif

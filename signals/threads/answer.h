@@ -1,4 +1,4 @@
-/* answer.h: the answer to a remover's question (readers_is_question). */
+/* answer.h: the answer to a remover's knock. */
 #ifndef SEGUE_SIGNALS_ANSWER_H
 #define SEGUE_SIGNALS_ANSWER_H
 

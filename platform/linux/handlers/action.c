@@ -26,10 +26,9 @@ _Static_assert(SIG_BLOCK == CALL_SIG_BLOCK && SIG_SETMASK == CALL_SIG_SETMASK &&
                    sizeof(struct kernel_action) == SIGNAL_ACTION_SIZE && sizeof(uint64_t) == SIGNAL_MASK_SIZE,
                "the assembly's macros have other numbers");
 
-/* Not caught: where calls are, the program's action for a signal by which they trap is another one than the kernel's
- * (platform/calls). */
-__attribute__((section("segue_exempt"), noinline)) static long change_kept(int number, const struct kernel_action *next,
-                                                                           struct kernel_action *present)
+/* Not caught: where calls are, the program's actions for some signals are others than the kernel's (platform/calls). */
+__attribute__((section("segue_exempt"), noinline)) static long change(int number, const struct kernel_action *next,
+                                                                      struct kernel_action *present)
 {
     return system_call4(SYS_rt_sigaction, number, (long)next, (long)present, MASK_SIZE);
 }
@@ -40,10 +39,7 @@ long platform_action_change(int number, const struct platform_action *wanted, st
     if (wanted)
         next = (struct kernel_action){(unsigned long)wanted->handler, (unsigned long)wanted->flags,
                                       (unsigned long)wanted->restorer, wanted->mask};
-    long result =
-        calls_signals() & SIGNAL_BIT(number)
-            ? change_kept(number, wanted ? &next : NULL, before ? &present : NULL)
-            : system_call4(SYS_rt_sigaction, number, wanted ? (long)&next : 0, before ? (long)&present : 0, MASK_SIZE);
+    long result = change(number, wanted ? &next : NULL, before ? &present : NULL);
     if (before && result == 0)
         *before = (struct platform_action){present.handler, present.flags, present.restorer, present.mask};
     return result;

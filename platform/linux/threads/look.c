@@ -184,12 +184,22 @@ unsigned look_list_threads(int *numbers, unsigned most)
     return listed.count;
 }
 
-bool platform_thread_blocks(int number, int signal)
+/* Whether a line of the thread's status, which is a set of signals, has that one. */
+static bool status_has(int number, const char *field, int signal)
 {
-    static const char field[] = "SigBlk:\t";
     char text[4096];
     if (read_file(number, "status", text, sizeof text) <= 0)
         return false;
     const char *at = strstr(text, field);
-    return at && (hexadecimal(at + sizeof field - 1) >> (signal - 1) & 1);
+    return at && (hexadecimal(at + strlen(field)) >> (signal - 1) & 1);
+}
+
+bool platform_thread_blocks(int number, int signal)
+{
+    return status_has(number, "SigBlk:\t", signal);
+}
+
+bool platform_thread_has_pending(int number, int signal)
+{
+    return status_has(number, "SigPnd:\t", signal);
 }

@@ -4,10 +4,8 @@
 #include "platform/calls/calls.h"
 #include "platform/threads/thread.h"
 #include "signals/syscalls/pending.h"
+#include "signals/threads/knock.h"
 #include "signals/threads/thread.h"
-
-/* A signal that carries this address asks. */
-static char word_masks;
 
 static struct opened_mask *list;
 static size_t list_count;
@@ -24,7 +22,7 @@ void masks_close(struct opened_mask *opened, size_t count, uint64_t never)
 void masks_ask(struct opened_mask *opened)
 {
     __atomic_store_n(&opened->state, OPENED_WAITS, __ATOMIC_RELEASE);
-    platform_thread_send(opened->thread, SIGSYS, (uint64_t)(uintptr_t)&word_masks);
+    knock_send(opened->thread);
 }
 
 /* A call that was made with other arguments begins again. False if it is about to end: that takes a trap. */
@@ -53,14 +51,11 @@ static enum opened_state close_mask(struct native_frame native, const struct ope
     return OPENED_IS_CLOSED;
 }
 
-bool masks_take(struct native_frame native, bool is_lost, uint64_t word)
+void masks_answer(struct native_frame native)
 {
-    if (!is_lost && word != (uint64_t)(uintptr_t)&word_masks)
-        return false;
     const int32_t number = thread_number();
     const size_t count = __atomic_load_n(&list_count, __ATOMIC_ACQUIRE);
     for (size_t i = 0; i < count; i++)
         if (list[i].thread == number && __atomic_load_n(&list[i].state, __ATOMIC_ACQUIRE) == OPENED_WAITS)
             __atomic_store_n(&list[i].state, close_mask(native, &list[i]), __ATOMIC_RELEASE);
-    return true;
 }

@@ -33,8 +33,7 @@ void masks_close(struct opened_mask *list, size_t count, uint64_t never);
 /* Asks one of them, once. Async-signal-safe. */
 void masks_ask(struct opened_mask *opened);
 
-/* In the handler: whether the signal carries such a question, or `is_lost`: it may have been one. The thread's state is
- * then its answer. */
-bool masks_take(struct native_frame native, bool is_lost, uint64_t word);
+/* At a knock: the thread's state is then its answer. */
+void masks_answer(struct native_frame native);
 
 #endif
