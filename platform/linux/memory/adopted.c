@@ -9,7 +9,8 @@
  *
  * SOURCES: mremap(2): with an old size of 0 it makes a second mapping of the same shared pages; with MREMAP_FIXED it
  * replaces what is mapped there. Linux mm/vma.c (a mapping that comes back to where it was becomes one with its
- * neighbours again). process_vm_readv(2). */
+ * neighbours again, unless both were written to first while they were apart: is_mergeable_anon_vma). madvise(2)
+ * MADV_POPULATE_WRITE. process_vm_readv(2). */
 #if !defined(__linux__)
 #error "platform/linux/memory/adopted.c is specific to Linux"
 #endif
@@ -24,6 +25,10 @@
 #include "platform/linux/call.h"
 #include "platform/memory/mappings.h"
 #include "platform/memory/memory.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 /* Between two addresses that are tried. */
 #define STEP (UINT64_C(16) << 20)
@@ -117,11 +122,21 @@ static long copy(uint64_t from, uint64_t to, uint64_t size)
 
 /* ---- to a second view ---- */
 
+/* Writes to the first page what it has: all of the mapping has been written to before it is cut. Pieces that are first
+ * written to later never become one mapping, and the system moves one mapping only. Before Linux 5.14 nothing is
+ * written here. */
+static void make_one_again(uint64_t at, uint64_t part, const struct mapping *mapping)
+{
+    if (!mapping->is_shared && (mapping->protection & PROT_WRITE) && part < mapping->end - mapping->start)
+        system_call3(SYS_madvise, (long)at, PAGE, MADV_POPULATE_WRITE);
+}
+
 /* Pages of the second view in place of the part that begins at `at`: the copy's, all of which can be written; or, of
  * shared memory, its own. After an error the part is as it was. */
 static long replace_part(const struct adoption *adoption, uint64_t at, uint64_t part, const struct mapping *mapping)
 {
     const uint64_t alias = at - adoption->at + adoption->alias, kept = at - adoption->at + adoption->kept;
+    make_one_again(at, part, mapping);
     long result = move(at, part, part, kept);
     if (result != 0)
         return result;

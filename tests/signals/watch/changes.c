@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <segue/segue.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -268,6 +269,30 @@ static int pages_move(void)
     NEED(mremap(moved, PAGE, 0, 0) == MAP_FAILED && errno == EINVAL);
     NEED(mremap(moved, 0, PAGE, MREMAP_MAYMOVE) == MAP_FAILED && errno == EINVAL);
     NEED(segue_watch_remove(id) == SEGUE_OK);
+    return 0;
+}
+
+/* Private pages that are first touched while a part of them is watched: one mapping again when it moves. */
+static int untouched_pages_move(void)
+{
+    prepare();
+    FILE *file = tmpfile();
+    NEED(file && ftruncate(fileno(file), PAGES * PAGE) == 0);
+    for (unsigned has_file = 0; has_file < 2; has_file++) {
+        char *memory = map(PAGES);
+        const int flags = MAP_PRIVATE | MAP_FIXED | (has_file ? 0 : MAP_ANONYMOUS);
+        NEED(mmap(memory, PAGES * PAGE, PROT_READ | PROT_WRITE, flags, has_file ? fileno(file) : -1, 0) == memory);
+        uint64_t id = begin(memory + PAGE, 8, SEGUE_WATCH_WRITE);
+        for (unsigned i = PAGES; i-- > 0;)
+            memory[i * PAGE] = (char)(i + 1);
+        char *moved = mremap(memory, PAGES * PAGE, 64 * PAGE, MREMAP_MAYMOVE);
+        NEED(moved != MAP_FAILED && moved != memory);
+        for (unsigned i = 0; i < PAGES; i++)
+            NEED(moved[i * PAGE] == (char)(i + 1));
+        NEED(read_all() == 2 && records[1].kind == SEGUE_WATCH_MOVED);
+        NEED(segue_watch_remove(id) == SEGUE_OK && munmap(moved, 64 * PAGE) == 0);
+    }
+    fclose(file);
     return 0;
 }
 
@@ -534,6 +559,7 @@ static int children_change_their_own(void)
     X(pages_are_replaced)                                                                                              \
     X(the_break_shrinks)                                                                                               \
     X(pages_move)                                                                                                      \
+    X(untouched_pages_move)                                                                                            \
     X(many_ranges_move)                                                                                                \
     X(blocks_of_the_heap)                                                                                              \
     X(contents_are_dropped)                                                                                            \
