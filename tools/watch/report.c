@@ -542,6 +542,9 @@ void report_meanwhile(struct report *report)
 {
     char *text = NULL;
     size_t size;
+    /* The command may be killed, and whoever reads along sees what there is. */
+    if (fflush(report->to) != 0)
+        note_error(report);
     if (!live_is_due(&report->live))
         return;
     FILE *to = open_memstream(&text, &size);

@@ -101,4 +101,18 @@ refuses "exclude --pid" --pid $$ heap:48
 refuses "exclude --heat" --heat "$work/map.png" heap:48 -- "$blocks"
 refuses "it has an allocator of its own" heap:48 -- "$own"
 
+# A program waits for input: what it has done is in the file, for whoever reads along.
+mkfifo "$work/in"
+timeout 60 "$segue" watch -o "$work/report" heap:1-10000000 -- cat < "$work/in" > "$work/out" 2> "$work/err" &
+exec 7> "$work/in"
+echo word >&7
+for _ in {1..500}; do
+  [ -s "$work/report" ] && break
+  sleep 0.1
+done
+check "the report while the program waits" yes "$([ -s "$work/report" ] && echo yes)"
+exec 7>&-
+wait $!
+check "the program that waited" "0 word" "$? $(cat "$work/out")"
+
 check_end
