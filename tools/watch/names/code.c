@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "demangled.h"
+#include "modules.h"
 
 static char *no_debuginfo_path;
 
@@ -22,7 +23,7 @@ static const Dwfl_Callbacks callbacks = {
 Dwfl *code_report(pid_t process)
 {
     Dwfl *dwfl = dwfl_begin(&callbacks);
-    if (dwfl && dwfl_linux_proc_report(dwfl, process) == 0 && dwfl_report_end(dwfl, NULL, NULL) == 0)
+    if (dwfl && modules_report(dwfl, process) && dwfl_report_end(dwfl, NULL, NULL) == 0)
         return dwfl;
     if (dwfl)
         dwfl_end(dwfl);
@@ -40,7 +41,7 @@ bool code_begin(struct code *code, pid_t process)
 static bool renew(Dwfl *dwfl, pid_t process)
 {
     dwfl_report_begin_add(dwfl);
-    return dwfl_linux_proc_report(dwfl, process) == 0 && dwfl_report_end(dwfl, NULL, NULL) == 0;
+    return modules_report(dwfl, process) && dwfl_report_end(dwfl, NULL, NULL) == 0;
 }
 
 bool code_renew(struct code *code)
