@@ -200,7 +200,10 @@ def kill_while_it_attaches(folder, rounds, *how):
     time.sleep(0.5)
     check("it answers after kills", True, client.answers > answers)
     if server.process.poll() is None:
-        check("a watch after kills", 0, server.watch("--limit=20", "--write", "counter").returncode)
+        watch = server.watch("--limit=20", "--write", "counter")
+        check("a watch after kills", (0, 20), (watch.returncode, len(watch.stderr.splitlines())))
+        if watch.returncode != 0:
+            print(watch.stderr)
     client.end()
     server.end()
 

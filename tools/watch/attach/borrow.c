@@ -132,8 +132,8 @@ struct look {
     const struct code *code;
     /* It is in a system call. */
     bool calls;
-    /* A frame of the program has been seen; and one of the C library behind it. */
-    bool has_left, is_back;
+    /* A frame of the program has been seen; and one of the C library behind it; the last is the library's own. */
+    bool has_left, is_back, was_own;
     bool is_bad;
     /* The C library's function that the program has called, if it has called one. */
     char function[128];
@@ -169,6 +169,7 @@ static int look_at_frame(Dwfl_Frame *frame, void *context)
     const char *name = module ? dwfl_module_addrname(module, at) : NULL;
     if (kind == KIND_LOCKED || (kind == KIND_OWN && (look->frames || look->has_left || !look->calls)))
         look->is_bad = true;
+    look->was_own = kind == KIND_OWN;
     if (kind == KIND_C_LIBRARY && look->has_left)
         look->is_back = true;
     else if (kind == KIND_C_LIBRARY) {
@@ -187,7 +188,7 @@ static bool is_safe(struct borrowed *borrowed, const struct code *code)
     dwfl_getthread_frames(code->dwfl, borrowed->thread, look_at_frame, &look);
     if (!look.has_left)
         leave(&look);
-    return !look.is_bad;
+    return !look.is_bad && !look.was_own;
 }
 
 /* Whether there is room below the stack pointer: the kernel extends the main thread's stack. */
@@ -503,7 +504,8 @@ struct rest {
 };
 
 /* The C library blocks all signals for moments, and a handler's mask is not the thread's. The innermost frame may be a
- * gate of an earlier watch, which makes the program's call, and looks like a handler. */
+ * gate of an earlier watch, which makes the program's call, and looks like a handler; it is one if no frame is found
+ * behind it. */
 static int look_for_rest(Dwfl_Frame *frame, void *context)
 {
     struct rest *rest = context;
@@ -530,7 +532,7 @@ static bool rests(const struct borrowed *borrowed, const struct code *code)
 {
     struct rest rest = {.code = code, .calls = (int64_t)borrowed->regs.orig_rax >= 0};
     dwfl_getthread_frames(code->dwfl, borrowed->thread, look_for_rest, &rest);
-    return !rest.is_bad && (!rest.function[0] || (rest.calls && is_one_of(rest.function, waiting)));
+    return !rest.is_bad && !rest.was_own && (!rest.function[0] || (rest.calls && is_one_of(rest.function, waiting)));
 }
 
 /* Of one that is stopped the kernel shows both masks: that of the call in /proc, the thread's own by ptrace. */

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "demangled.h"
-#include "modules.h"
+#include "tools/watch/modules/modules.h"
 
 static char *no_debuginfo_path;
 
