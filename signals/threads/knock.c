@@ -70,7 +70,7 @@ static bool is_first(int number)
 
 bool knock_send(int thread)
 {
-    const int number = is_first(SIGSEGV) ? SIGSEGV : SIGSYS;
+    const int number = is_first(SIGSEGV) && !platform_thread_blocks(thread, SIGSEGV) ? SIGSEGV : SIGSYS;
     if ((number == SIGSYS && !is_first(SIGSYS)) || !note(thread))
         return false;
     if (platform_thread_send(thread, number, (uint64_t)(uintptr_t)&mark) == 0)
@@ -89,11 +89,10 @@ bool knock_take(const void *info)
     return frame_is_lost(info) && forget(thread_number());
 }
 
-/* Of a knock that was dropped a note is left. */
+/* Of a knock that was dropped a note is left. The handler of SIGSYS stays. */
 static bool is_pending(int thread)
 {
-    return !identity_is_gone((struct identity){thread, IDENTITY_OWN}) &&
-           (platform_thread_has_pending(thread, SIGSEGV) || platform_thread_has_pending(thread, SIGSYS));
+    return !identity_is_gone((struct identity){thread, IDENTITY_OWN}) && platform_thread_has_pending(thread, SIGSEGV);
 }
 
 bool knock_wait(void)

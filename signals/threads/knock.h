@@ -8,8 +8,9 @@
 
 #include <stdbool.h>
 
-/* False if it cannot be done: the thread has ended, or too many are under way. If another handler is installed over
- * the library's for SIGSEGV, which would take the knock for a signal of the program, it is a SIGSYS. */
+/* False if it cannot be done: the thread has ended, or too many are under way. It is a SIGSYS, whose handler stays, if
+ * the thread blocks SIGSEGV; and if another handler is installed over the library's for SIGSEGV, which would take the
+ * knock for a signal of the program. Not async-signal-safe. */
 bool knock_send(int thread);
 
 /* In the handler: whether the signal is a knock, or may be one whose word the kernel has dropped because the
