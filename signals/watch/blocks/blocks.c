@@ -3,7 +3,8 @@
  * A pool is cut into spans of 64 KiB. A span has slots of one size; a large block has several spans for itself, and one
  * slot. So a block is found from any address in it by two divisions and no search, which a policy does without a lock.
  * Slots that were taken back wait in a queue for each size, and are given out again only when QUARANTINE others have
- * been taken back: until then an access to the block is reported as one to a freed block. */
+ * been taken back, or when there is no memory for another pool: until then an access to the block is reported as one to
+ * a freed block. */
 #include "blocks.h"
 
 #include "platform/error_number.h"
@@ -92,12 +93,12 @@ static struct block *next_of_span(unsigned class, uint64_t slot)
     return block;
 }
 
-static struct block *give_small(uint64_t slot)
+/* `waiting`: how many go on waiting. */
+static struct block *give_small(uint64_t slot, unsigned waiting)
 {
     const unsigned class = (unsigned)(slot / BLOCK_GAP);
     struct queue_of_freed *freed = &classes[class].freed;
-    struct block *block = freed->count > QUARANTINE ? take_first(freed) : next_of_span(class, slot);
-    return block || !freed->count ? block : take_first(freed);
+    return freed->count > waiting ? take_first(freed) : next_of_span(class, slot);
 }
 
 /* Their memory is free already; their addresses are, too, from now on. */
@@ -110,12 +111,12 @@ static void reuse_large(unsigned left)
     }
 }
 
-static struct block *give_large(uint64_t size, uint64_t alignment)
+static struct block *give_large(uint64_t size, uint64_t alignment, unsigned waiting)
 {
     const unsigned count = (unsigned)((size + BLOCK_GAP + SPAN_SIZE - 1) / SPAN_SIZE);
     struct pool *pool;
     struct span *span;
-    reuse_large(LARGE_QUARANTINE);
+    reuse_large(waiting);
     if (!pools_find_spans(count, alignment, SPAN_SIZE * count, &pool, &span))
         return NULL;
     const uint64_t number = (uint64_t)(span - pool->spans);
@@ -126,11 +127,12 @@ static struct block *give_large(uint64_t size, uint64_t alignment)
 
 /* ---- giving and taking ---- */
 
-void *blocks_give(const struct block_order *order)
+static void *give(const struct block_order *order, unsigned waiting, unsigned waiting_large)
 {
     const uint64_t slot = slot_size_of(order->size, order->alignment);
     fork_lock_take(&lock);
-    struct block *block = slot <= LARGEST_SLOT ? give_small(slot) : give_large(order->size, order->alignment);
+    struct block *block =
+        slot <= LARGEST_SLOT ? give_small(slot, waiting) : give_large(order->size, order->alignment, waiting_large);
     if (block) {
         block->size = order->size;
         block->caller = order->caller;
@@ -141,6 +143,16 @@ void *blocks_give(const struct block_order *order)
     }
     fork_lock_release(&lock);
     return block ? (void *)(uintptr_t)block->address : NULL;
+}
+
+void *blocks_give(const struct block_order *order)
+{
+    return give(order, QUARANTINE, LARGE_QUARANTINE);
+}
+
+void *blocks_give_early(const struct block_order *order)
+{
+    return give(order, 0, 0);
 }
 
 static struct block *block_at(const void *address)

@@ -33,6 +33,8 @@ struct block_order {
 
 /* A block with any contents; NULL if no pool has room for it. */
 void *blocks_give(const struct block_order *order);
+/* The same if there is no memory for another pool: of what was taken back, and would wait. */
+void *blocks_give_early(const struct block_order *order);
 
 /* Whether it was given out here; async-signal-safe. */
 bool blocks_have(const void *block);

@@ -86,6 +86,8 @@ void *supply_block(const struct block_order *order)
         /* Another thread may take what is new. */
         while (!block && make_pool(order->size + BLOCK_GAP + order->alignment))
             block = blocks_give(order);
+        if (!block)
+            block = blocks_give_early(order);
     }
     error_number_set(kept);
     return block;

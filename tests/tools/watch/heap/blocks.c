@@ -2,8 +2,10 @@
  * a time, and counts for itself what is to be seen.
  *
  *   48      accesses to blocks of 48 bytes, while they have that size
- *   node    to blocks that make_node allocates, by a function between it and malloc; list: make_list; jump:
- * make_by_jump freed   to blocks of 48 bytes that are freed already child   as 48, in a child made by fork
+ *   node    to blocks that make_node allocates, by a function between it and malloc
+ *   list    to those of make_list; jump: of make_by_jump
+ *   freed   to blocks of 48 bytes that are freed already
+ *   child   as 48, in a child made by fork
  *
  * It also looks at what an allocator must keep to: alignment, zeroes, contents, sizes. */
 #define _GNU_SOURCE
@@ -29,6 +31,8 @@
 #define THREADS 4
 #define ROUNDS 50
 #define NODE 48
+/* More than the first pools have room for. */
+#define BLOCKS 40000
 
 enum { SIZE_48, NODES, LISTS, JUMPS, FREED, KINDS };
 static unsigned long counts[KINDS];
@@ -197,6 +201,20 @@ APART static void fork_child(void)
 /* What a compiler does not see: it would leave the accesses out. */
 static void *volatile hidden;
 
+/* The place of a freed block waits for others, also when a pool is full. */
+APART static void fill_pools(void)
+{
+    static void *blocks[BLOCKS];
+    hidden = make_node(NODE);
+    free(hidden);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        blocks[i] = make_node(NODE);
+        expect(blocks[i] != hidden, "a freed block waits");
+    }
+    for (unsigned i = 0; i < BLOCKS; i++)
+        free(blocks[i]);
+}
+
 APART static void touch_freed(void)
 {
     hidden = make_node(NODE);
@@ -218,8 +236,10 @@ int main(int count, char **arguments)
     look_at_alignment();
     spawn();
     fork_child();
-    if (count > 1)
+    if (count > 1) {
+        fill_pools();
         touch_freed();
+    }
     printf("48 %lu\nnode %lu\nlist %lu\njump %lu\nfreed %lu\n%s\n", counts[SIZE_48], counts[NODES], counts[LISTS],
            counts[JUMPS], counts[FREED], failure ? failure : "right");
     if (count > 2) {

@@ -48,6 +48,7 @@ check "in threads" yes "$([ "$(sed -E 's,.*/([0-9]+) touch.*,\1,' "$work/err" | 
 watch --read --write --follow --json heap:48 -- "$blocks" freed
 check "with the child's" $(($(said 48) + $(said child))) \
   "$(grep -cE '"where":"(touch|touch_freed|grow_lists|fork_child).*"target":"heap:48"' "$work/err")"
+check "a freed block's place waits" right "$(tail -n 1 "$work/out")"
 check "freed blocks" "$(said freed)" "$(grep -c '"block_state":"freed"' "$work/err")"
 check "JSON" yes "$(shows '"block":[0-9]*,"block_address":[0-9]*,"block_size":48,"allocated_by":"xmalloc')"
 watch --read heap:48 -- "$blocks" freed
