@@ -21,6 +21,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "decode/x86/flags.h"
 #include "decode/x86/page.h"
 #include "gates.h"
 #include "platform/abi.h"
@@ -217,8 +218,9 @@ enum calls_trap calls_read(struct native_frame native, struct system_call *call)
     greg_t *registers = registers_of(native);
     uint64_t behind = (uint64_t)registers[REG_RIP];
     if (calls_is_stand_in(native)) {
-        /* As SYSCALL leaves them. */
+        /* As SYSCALL leaves them. A fault has set RF. */
         behind = calls_stand_in_target(behind);
+        registers[REG_EFL] &= ~(greg_t)FLAG_RESUME;
         registers[REG_RIP] = registers[REG_RCX] = (greg_t)behind;
         registers[REG_R11] = registers[REG_EFL];
     } else if (info->si_signo != SIGSYS || info->si_code != SYS_USER_DISPATCH) {

@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "decode/x86/flags.h"
 #include "decode/x86/page.h"
 #include "patch/scan/calls.h"
 #include "platform/code.h"
@@ -178,6 +179,23 @@ static void each_site_of_the_library_traps(void **state)
     assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
 }
 
+/* R11 has the flags, without RF, which the fault sets. */
+static void flags_are_those_of_a_call(void **state)
+{
+    (void)state;
+    const uint8_t *site;
+    uint64_t flags;
+    long result = SYS_getppid;
+    __asm__ volatile("leaq 1f(%%rip), %1\n1:\tsyscall\n\tmovq %%r11, %2"
+                     : "+a"(result), "=&r"(site), "=&r"(flags)
+                     :
+                     : "rcx", "r11", "memory");
+    assert_true(result > 0);
+    assert_memory_equal(site, "\x0f\x06", 2);
+    assert_int_equal(flags & FLAG_RESUME, 0);
+    assert_true(flags & FLAG_INTERRUPT);
+}
+
 static volatile sig_atomic_t came;
 
 static void count_signal(int number)
@@ -214,6 +232,7 @@ int main(void)
         cmocka_unit_test(sites_that_are_entered_are_not_used),
         cmocka_unit_test(refused_beside_threads),
         cmocka_unit_test(each_site_of_the_library_traps),
+        cmocka_unit_test(flags_are_those_of_a_call),
         cmocka_unit_test(masks_and_actions_are_kept_aside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
