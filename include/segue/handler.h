@@ -104,8 +104,9 @@ SEGUE_API enum segue_status segue_install_check(struct segue_owner *owner);
 /* Restores the previous handlers, and removes the calling thread's alternate stack if segue_install
  * gave it. Waits until the faults of other threads have been served. Returns SEGUE_OK;
  * SEGUE_NOT_FOUND if the handler is not installed; SEGUE_NOT_LAST if another handler was installed
- * later, with that handler in `owner` (may be NULL); SEGUE_BUSY while regions exist, or inside a
- * fault. MT-Safe, AS-Unsafe. */
+ * later, with that handler in `owner` (may be NULL); SEGUE_BUSY while regions exist, inside a
+ * fault, or if a thread has a signal of the library's pending, after 2 seconds: without the handler
+ * that would end the process. MT-Safe, AS-Unsafe. */
 SEGUE_API enum segue_status segue_uninstall(struct segue_owner *owner);
 
 /* Gives the calling thread an alternate signal stack with a guard page below it, so that its faults

@@ -1,9 +1,10 @@
-/* questions.c: see knock.h.
+/* knock.c: see knock.h.
  *
  * SOURCES: Linux kernel/signal.c __send_signal_locked: a signal below SIGRTMIN is dropped while one like it is pending;
  * if the queue is full it is delivered all the same, but loses its siginfo, and looks like a kill(2) by process 0. */
 #include "knock.h"
 
+#include <segue/suspend.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
@@ -15,8 +16,9 @@
 #include "signals/handler/signal_entry.h"
 #include "signals/threads/thread.h"
 
-/* The most threads for which a knock is under way. */
-#define MOST 1024u
+/* The most threads for which a knock is under way: more than can be suspended, since all get one at the beginning. */
+#define MOST 4096u
+_Static_assert(MOST >= SEGUE_SUSPENDED_MOST, "a thread would not be asked to have its calls caught");
 /* How often a pending knock is looked at, and the pause between in nanoseconds: 2 seconds together. */
 #define LOOKS 2000u
 #define PAUSE 1000000u

@@ -388,7 +388,7 @@ static enum segue_status begin_files(struct watched_file *files, size_t count)
     struct mapping *found = platform_map(MAPPINGS_MOST * sizeof *found);
     files_follow(files, count);
     calls_look_anew();
-    enum segue_status status = found ? hold_all(&held) : SEGUE_NO_MEMORY;
+    enum segue_status status = found ? hold_all(&held) : reason_give(SEGUE_NO_MEMORY, NULL);
     if (status == SEGUE_OK) {
         hold_end(&held);
         watch_mappings(found);

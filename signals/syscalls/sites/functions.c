@@ -8,6 +8,7 @@
 struct segue_extent *functions_of(const struct platform_module *module, size_t *count)
 {
     const struct segue_extent range = {module->start, module->end};
+    *count = 0;
     if (!module->unwind)
         return NULL;
     *count = unwind_functions(module->unwind, module->unwind_size, range, NULL, 0);

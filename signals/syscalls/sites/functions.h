@@ -6,8 +6,8 @@
 
 #include "platform/code.h"
 
-/* The functions that the module's unwind table lists, sorted, from malloc; NULL without a table, or without memory. Not
- * async-signal-safe. */
+/* The functions that the module's unwind table lists, sorted, from malloc; NULL without any, or without memory: then
+ * `*count` is not 0. Not async-signal-safe. */
 struct segue_extent *functions_of(const struct platform_module *module, size_t *count);
 
 /* The segment of that number (platform_module_code), with those functions of the sorted ones that begin in it. False if

@@ -56,7 +56,8 @@ static bool search_module(const struct platform_module *module, void *context)
     size_t count = 0;
     struct segue_extent *functions = functions_of(module, &count);
     struct segue_segment_code code;
-    for (unsigned i = 0; functions_segment(module, i, functions, count, &code); i++)
+    list->lacks_memory |= count && !functions;
+    for (unsigned i = 0; functions && functions_segment(module, i, functions, count, &code); i++)
         list->lacks_memory |= !calls_scan(&code, take, list);
     free(functions);
     return true;

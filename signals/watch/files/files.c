@@ -13,7 +13,9 @@ void files_follow(struct watched_file *files, size_t count)
 {
     for (size_t i = 0; i < count; i++)
         files[i].first = mappings_file_at(files[i].path);
-    followed = files;
+    /* A thread without the lock may look at what is followed no longer. */
+    if (count)
+        followed = files;
     __atomic_store_n(&followed_count, count, __ATOMIC_RELEASE);
 }
 

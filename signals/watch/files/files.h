@@ -46,7 +46,7 @@ static inline uint64_t file_offset_of(const struct segue_watch_record *record)
     return offset;
 }
 
-/* From now on these, whose memory is the caller's; none with a count of 0. */
+/* From now on these, whose memory is the caller's, and stays; none with a count of 0. */
 void files_follow(struct watched_file *files, size_t count);
 /* Whether there are any. General registers only; async-signal-safe, without the lock. */
 bool files_are_followed(void);

@@ -212,8 +212,10 @@ int segue_watch_attach(int command)
         return -EBUSY;
     lock_lazily();
     int file = make_memory(&shared);
-    if (file < 0)
+    if (file < 0) {
+        lock_as_before();
         return file;
+    }
     shared->command = (uint32_t)command;
     shared->process = (uint32_t)getpid();
     present = shared;
@@ -224,5 +226,6 @@ int segue_watch_attach(int command)
     present = NULL;
     munmap(shared, shared_size());
     close(file);
+    lock_as_before();
     return -error;
 }
