@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "platform/calls/calls.h"
 #include "signals/threads/knock.h"
 #include "syscalls_fixture.h"
 
@@ -319,6 +320,11 @@ static void knocks_while_calls_are_made(void **state)
     pthread_t thread;
     unsigned knocks = 0;
     calls_setup(SEGUE_WINDOW_ALIAS);
+    if (calls_uses_sites()) {
+        calls_teardown();
+        print_message("SKIP: calls of code that is made later are not caught\n");
+        skip();
+    }
     failures = 0;
     caller = -1;
     void *trap = (void *)(uintptr_t)make_trap();
