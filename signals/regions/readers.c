@@ -8,9 +8,9 @@
  *   - the kernel reports that the thread does not exist (identity.h);
  *   - the fault's stack sentinel ("mark") is overwritten, or the thread waits in the kernel with a stack pointer that
  *     shows that it has left the fault (look.h);
- *   - the thread says so. Only a thread that runs at every look is asked: the remover
- *     knocks (knock.h), and the handler drops the stale tickets (thread_settle). A running thread is not
- *     in a system call that the signal could interrupt.
+ *   - the thread says so. Only a thread that runs at every look is asked: the remover knocks (knock.h), and the
+ *     handler drops the stale tickets (thread_settle). A running thread is not in a system call that the signal could
+ *     interrupt.
  *
  * SOURCES: M. M. Michael, "Hazard pointers", 2004 (the order of the two sides: each writes, then reads what the other
  * writes). */

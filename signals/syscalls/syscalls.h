@@ -55,8 +55,8 @@ void syscalls_finish(struct native_frame native);
  * program's call is not made. */
 bool syscalls_take_answer(struct native_frame native);
 
-/* Answers a knock: the call that the thread is in begins again, its calls are caught from now on, or
- * its mask is closed. */
+/* Answers a knock: the call that the thread is in begins again, its calls are caught from now on, or its mask is
+ * closed. */
 void syscalls_answer(struct native_frame native);
 
 #endif

@@ -141,7 +141,7 @@ void thread_stack_of_program(const struct alternate_stack *in_force, struct alte
 void thread_stack_in_force(struct alternate_stack *stack);
 
 /* The program has set this one: it is in force if it is large enough for faults; else the library's, which the thread
- * has.  * Async-signal-safe. */
+ * has. Async-signal-safe. */
 void thread_follow_stack(const struct alternate_stack *program);
 /* Whether the address is on the library's stack. Async-signal-safe. */
 bool thread_is_on_own_stack(uint64_t address);

@@ -19,8 +19,7 @@ void report_begin(struct report *report, const struct program *program, struct c
                   const struct target *targets);
 
 /* Reports an access, if it is wanted, in that block of the heap if that has an address, with its callers if `stack` is
- * not NULL. Whether it was wanted. Clears `*goes_on`
- * if no more are: then the queue can be closed. */
+ * not NULL. Whether it was wanted. Clears `*goes_on` if no more are: then the queue can be closed. */
 bool report_access(struct report *report, const struct segue_watch_record *record, const struct queue_block *block,
                    const struct queue_stack *stack, bool *goes_on);
 

@@ -2,8 +2,7 @@
 # programs.sh SEGUE TESTS STATIC [long]: real programs under `segue watch` print what they print natively, and end with
 # the same status, while accesses to their data are counted, and while each is a line of a file. Where the accesses are
 # the same in each run, as many lines are written as are counted. TESTS: tests/programs. STATIC: a program that is
-# linked statically. What is not installed is left out by name; `long` adds what takes longer
-# (make test-long).
+# linked statically. What is not installed is left out by name; `long` adds what takes longer (make test-long).
 set -uo pipefail
 . "$(dirname "$0")/../../support/check.sh"
 segue=$(readlink -f "$1")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# watch.sh SEGUE COUNTER STRIPPED SPAWNED: `segue watch`, by what it prints of small programs (counter.c,
-# spawned.c).
+# watch.sh SEGUE COUNTER STRIPPED SPAWNED: `segue watch`, by what it prints of small programs
+# (counter.c, spawned.c).
 set -uo pipefail
 . "$(dirname "$0")/../../support/check.sh"
 segue=$1
