@@ -104,7 +104,7 @@ refuses "it has an allocator of its own" heap:48 -- "$own"
 
 # A program waits for input: what it has done is in the file, for whoever reads along.
 mkfifo "$work/in"
-timeout 60 "$segue" watch -o "$work/report" heap:1-10000000 -- cat < "$work/in" > "$work/out" 2> "$work/err" &
+timeout 60 "$segue" watch -o "$work/report" heap:131072-140000 -- cat < "$work/in" > "$work/out" 2> "$work/err" &
 exec 7> "$work/in"
 echo word >&7
 for _ in {1..500}; do
