@@ -204,6 +204,11 @@ static bool is_large_enough(const struct alternate_stack *stack, size_t need)
     return !(stack->flags & STACK_DISABLED) && stack->size >= need;
 }
 
+static size_t need_of(const struct thread_state *thread)
+{
+    return (size_t)thread->stack_need * thread->guard_size;
+}
+
 static struct alternate_stack own_stack(const struct thread_state *thread)
 {
     return (struct alternate_stack){.lowest = (char *)thread->stack + thread->guard_size,
@@ -217,7 +222,7 @@ void thread_stack_in_force(struct alternate_stack *stack)
     if (!thread->stack || stack->lowest != previous->lowest || stack->size != previous->size)
         return;
     const struct alternate_stack own = own_stack(thread);
-    if (!is_large_enough(previous, thread->stack_need))
+    if (!is_large_enough(previous, need_of(thread)))
         *stack = own;
 }
 
@@ -225,7 +230,7 @@ void thread_stack_in_force(struct alternate_stack *stack)
 void thread_follow_stack(const struct alternate_stack *program)
 {
     const struct alternate_stack own = own_stack(&thread_self);
-    platform_stack_exchange(is_large_enough(program, thread_self.stack_need) ? program : &own, NULL);
+    platform_stack_exchange(is_large_enough(program, need_of(&thread_self)) ? program : &own, NULL);
 }
 
 bool thread_is_on_own_stack(uint64_t address)
@@ -307,8 +312,8 @@ enum segue_status thread_attach(size_t policy_stack_size, bool by_install)
         }
         thread->stack = mapping;
         thread->stack_size = size + page;
-        thread->stack_need = usable;
-        thread->guard_size = page;
+        thread->guard_size = (uint32_t)page;
+        thread->stack_need = (uint32_t)(usable / page);
         thread->previous_stack = present;
     }
     /* If this fails, only the release at the thread's end is lost: the stack is in force. */

@@ -70,9 +70,9 @@ struct thread_state {
     uint64_t serving_address, serving_instruction;
     /* The alternate stack that the library has set: its mapping with the guard page; NULL if it has set none. */
     void *stack;
-    size_t stack_size, guard_size;
-    /* An alternate stack of the program's is large enough for faults from that size on. */
-    size_t stack_need;
+    size_t stack_size;
+    /* An alternate stack of the program's is large enough for faults from that many times the guard on. */
+    uint32_t guard_size, stack_need;
     /* The bounds of an attached thread's own stack; both 0 if they are not known. */
     uint64_t own_stack, own_stack_end;
     /* The alternate stack that the thread had before. */

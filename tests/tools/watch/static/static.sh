@@ -35,7 +35,7 @@ done
 
 for program in "$(readlink -f "$4")" "$(readlink -f "$5")"; do
   name=$(basename "$program")
-  (cd "$work" && HOME=/somewhere "$program" one two > native)
+  (cd "$work" && HOME=/somewhere timeout 60 "$program" one two > native)
   (cd "$work" && HOME=/somewhere timeout 60 "$segue" watch --follow -o file counter -- "$program" one two > out) \
     2> "$work/err"
   check "$name: status" 5 "$?"
