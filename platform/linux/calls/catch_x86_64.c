@@ -4,7 +4,8 @@
  * SOURCES: Documentation/admin-guide/syscall-user-dispatch.rst; Linux kernel/entry/syscall_user_dispatch.c (the trap is
  * forced: a thread that blocks SIGSYS dies; the exempt range is compared with the address behind the instruction; not
  * inherited by children); Linux kernel/signal.c (a restart goes back to the instruction, with the number in RAX); Linux
- * arch/x86/entry/common.c (a call's number is EAX). */
+ * arch/x86/entry/common.c (a call's number is EAX); Linux fs/aio.c (io_pgetevents), io_uring/io_uring.c
+ * (io_get_ext_arg). */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "catch_x86_64.c is specific to Linux on x86-64"
 #endif
@@ -40,9 +41,6 @@
 #ifndef SYS_USER_DISPATCH
 #define SYS_USER_DISPATCH 2
 #endif
-#ifndef SYS_epoll_pwait2
-#define SYS_epoll_pwait2 441
-#endif
 #ifndef SYS_SECCOMP
 #define SYS_SECCOMP 1
 #endif
@@ -51,6 +49,11 @@
 #endif
 #define CALL_SIZE 2u
 #define MASK_SIZE 8u
+#define PAIR_SIZE 16u
+/* Of io_uring_enter: flags, and what an extended argument is. */
+#define RING_EXTENDED 8u
+#define RING_REGISTERED 64u
+#define RING_EXTENDED_SIZE 24u
 #define SIGNALS_MOST 64
 #define REPORT_LENGTH 128u
 /* Of a siginfo: the signal, an error number, the code. And the most that a frame takes of a stack: tiles have 8 KiB. */
@@ -64,6 +67,7 @@ _Static_assert(offsetof(struct call_record, target) == RECORD_TARGET &&
                    offsetof(struct call_record, result) == RECORD_RESULT,
                "the assembly has other offsets");
 _Static_assert(INFO_READ + sizeof(struct call_record) <= sizeof(siginfo_t) + 16, "the frame has no room");
+_Static_assert(RING_EXTENDED_SIZE + MASK_SIZE <= sizeof((struct call_record *)0)->room, "the record has no room");
 _Static_assert(GATES == CALL_GATES, "the assembly has another number");
 
 /* gates_x86_64.S */
@@ -511,17 +515,28 @@ static bool open_mask(const struct system_call *call, uint64_t *arguments, struc
     return true;
 }
 
-/* pselect6's argument is a pair: where the mask is, and its size. */
-static bool open_pair(const struct system_call *call, uint64_t *arguments, struct call_record *record)
+/* One argument leads to `size` bytes that begin with a mask's address and size: the mask's copy is behind theirs. */
+static bool open_mask_of(const struct system_call *call, uint64_t *arguments, struct call_record *record,
+                         unsigned argument, size_t size)
 {
-    uint64_t *room = record->room;
-    if (!arguments[5] || !peek(room, arguments[5], 16) || !room[0] || room[1] != MASK_SIZE ||
-        !peek(&room[2], room[0], MASK_SIZE) || !(room[2] & kept_signals()))
+    uint64_t *room = record->room, *mask = room + size / sizeof *room;
+    if (!arguments[argument] || !peek(room, arguments[argument], size) || !room[0] || (uint32_t)room[1] != MASK_SIZE ||
+        !peek(mask, room[0], MASK_SIZE) || !(*mask & kept_of(call)))
         return false;
-    room[2] &= ~kept_signals();
-    room[0] = address_of(&calls_record(call)->room[2]);
-    arguments[5] = address_of(calls_record(call)->room);
+    *mask &= ~kept_of(call);
+    room[0] = address_of(calls_record(call)->room) + size;
+    arguments[argument] = address_of(calls_record(call)->room);
     return true;
+}
+
+/* A ring that the process had before, or got from another one. A mask in memory that is registered with the ring has
+ * no argument. */
+static bool open_mask_of_ring(const struct system_call *call, uint64_t *arguments, struct call_record *record)
+{
+    if (!(arguments[3] & RING_EXTENDED))
+        return arguments[5] == MASK_SIZE && open_mask(call, arguments, record, 4, MASK_SIZE, 0);
+    return !(arguments[3] & RING_REGISTERED) && arguments[5] == RING_EXTENDED_SIZE &&
+           open_mask_of(call, arguments, record, 4, RING_EXTENDED_SIZE);
 }
 
 bool calls_open_mask(const struct system_call *call, uint64_t *arguments, struct call_record *record)
@@ -538,7 +553,10 @@ bool calls_open_mask(const struct system_call *call, uint64_t *arguments, struct
     case SYS_epoll_pwait2:
         return open_mask(call, arguments, record, 4, MASK_SIZE, 0);
     case SYS_pselect6:
-        return open_pair(call, arguments, record);
+    case SYS_io_pgetevents:
+        return open_mask_of(call, arguments, record, 5, PAIR_SIZE);
+    case SYS_io_uring_enter:
+        return open_mask_of_ring(call, arguments, record);
     default:
         return false;
     }
@@ -625,8 +643,10 @@ SEGUE_HOT_POLICY bool calls_is_own(const struct system_call *call)
         return call->arguments[3];
     case SYS_epoll_pwait:
     case SYS_epoll_pwait2:
+    case SYS_io_uring_enter:
         return call->arguments[4];
     case SYS_pselect6:
+    case SYS_io_pgetevents:
         return call->arguments[5];
     case SYS_prctl:
         return call->arguments[0] == PR_SET_SYSCALL_USER_DISPATCH || call->arguments[0] == PR_SET_SECCOMP;
@@ -649,6 +669,8 @@ bool calls_leads_mask(const struct system_call *call)
     case SYS_pselect6:
     case SYS_epoll_pwait:
     case SYS_epoll_pwait2:
+    case SYS_io_pgetevents:
+    case SYS_io_uring_enter:
         return true;
     default:
         return false;
@@ -685,6 +707,8 @@ bool calls_serve_own(const struct system_call *call)
     case SYS_pselect6:
     case SYS_epoll_pwait:
     case SYS_epoll_pwait2:
+    case SYS_io_pgetevents:
+    case SYS_io_uring_enter:
         return lead_mask(call);
     case SYS_io_uring_setup:
         refuse(call, no_rings, sizeof no_rings - 1);

@@ -319,75 +319,6 @@ static void signals_interrupt_and_restart(void **state)
         }
 }
 
-static volatile sig_atomic_t alarms;
-
-static void on_alarm(int number)
-{
-    (void)number;
-    syscall(SYS_getppid);
-    alarms++;
-}
-
-/* A mask that the kernel takes must not block SIGSYS: the next call would be the last. */
-static void masks_in_the_region(void **state)
-{
-    (void)state;
-    uint64_t all = UINT64_MAX, none = 0, before;
-    struct sigaction action = {.sa_handler = on_alarm};
-    const struct itimerval soon = {.it_value.tv_usec = 20000};
-    struct epoll_event *events = (void *)(CLOSED + 64);
-    calls_setup(SEGUE_WINDOW_ALIAS);
-    assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
-    closed_write(0, &all, sizeof all);
-    assert_int_equal(syscall(SYS_rt_sigprocmask, SIG_BLOCK, CLOSED, CLOSED + 8, 8), 0);
-    assert_int_equal(notes.events, 2);
-    check_event(0, SYS_rt_sigprocmask, SEGUE_READ, 8);
-    check_event(1, SYS_rt_sigprocmask, SEGUE_WRITE, 8);
-    closed_read(&before, 8, sizeof before);
-    assert_int_equal(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, &none, 8), 0);
-    assert_true(none >> (SIGUSR1 - 1) & 1);
-    /* Refused, with a mask outside and the old one in the region; nothing has changed. */
-    notes.verdict = SEGUE_PASS;
-    assert_int_equal(syscall(SYS_rt_sigprocmask, SIG_BLOCK, CLOSED, NULL, 8), -1);
-    assert_int_equal(errno, EFAULT);
-    assert_int_equal(syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, CLOSED, 8), -1);
-    assert_int_equal(errno, EFAULT);
-    notes.verdict = SEGUE_STEP;
-    assert_int_equal(syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &none, 8), 0);
-    assert_int_equal(none, before);
-    /* A handler runs with the call's mask. */
-    all = ~(UINT64_C(1) << (SIGALRM - 1));
-    closed_write(0, &all, sizeof all);
-    assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
-    assert_int_equal(syscall(SYS_rt_sigsuspend, CLOSED, 8), -1);
-    assert_int_equal(errno, EINTR);
-    assert_int_equal(alarms, 1);
-    int epoll = epoll_create1(0);
-    assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
-    assert_int_equal(syscall(SYS_epoll_pwait, epoll, events, 1, 2000, &all, sizeof all), -1);
-    assert_int_equal(errno, EINTR);
-    assert_int_equal(alarms, 2);
-    /* Refused: the kernel waits, with SIGSYS open in the mask. */
-    notes.verdict = SEGUE_PASS;
-    assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
-    assert_int_equal(syscall(SYS_epoll_pwait, epoll, events, 1, 2000, &all, sizeof all), -1);
-    assert_int_equal(errno, EINTR);
-    assert_int_equal(alarms, 3);
-    notes.verdict = SEGUE_STEP;
-    close(epoll);
-    /* An action. */
-    memcpy(&action.sa_mask, &all, sizeof all);
-    closed_write(0, (const uint64_t[]){(uint64_t)(uintptr_t)SIG_IGN, 0, 0, UINT64_MAX}, 32);
-    notes.events = 0;
-    assert_int_equal(syscall(SYS_rt_sigaction, SIGUSR2, CLOSED, CLOSED + 64, 8), 0);
-    assert_int_equal(notes.events, 2);
-    assert_int_equal(sigaction(SIGUSR2, NULL, &action), 0);
-    assert_ptr_equal(action.sa_handler, SIG_IGN);
-    signal(SIGUSR2, SIG_DFL);
-    signal(SIGALRM, SIG_DFL);
-    calls_teardown();
-}
-
 static void children_are_caught(void **state)
 {
     (void)state;
@@ -631,7 +562,6 @@ int main(void)
         cmocka_unit_test(policies_refuse_and_answer),
         cmocka_unit_test(bad_pointers_still_fail),
         cmocka_unit_test(signals_interrupt_and_restart),
-        cmocka_unit_test(masks_in_the_region),
         cmocka_unit_test(children_are_caught),
         cmocka_unit_test(programs_are_executed),
         cmocka_unit_test(detours_in_children),
