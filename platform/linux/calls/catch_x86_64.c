@@ -4,8 +4,7 @@
  * SOURCES: Documentation/admin-guide/syscall-user-dispatch.rst; Linux kernel/entry/syscall_user_dispatch.c (the trap is
  * forced: a thread that blocks SIGSYS dies; the exempt range is compared with the address behind the instruction; not
  * inherited by children); Linux kernel/signal.c (a restart goes back to the instruction, with the number in RAX); Linux
- * arch/x86/entry/common.c (a call's number is EAX); Linux fs/aio.c (io_pgetevents), io_uring/io_uring.c
- * (io_get_ext_arg). */
+ * arch/x86/entry/common.c (a call's number is EAX). */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "catch_x86_64.c is specific to Linux on x86-64"
 #endif
@@ -25,6 +24,7 @@
 #include "decode/x86/flags.h"
 #include "decode/x86/page.h"
 #include "gates.h"
+#include "masks.h"
 #include "platform/abi.h"
 #include "platform/calls/calls.h"
 #include "platform/handlers/action.h"
@@ -48,14 +48,6 @@
 #define CLONE_CLEAR_SIGHAND 0x100000000u
 #endif
 #define CALL_SIZE 2u
-#define MASK_SIZE 8u
-#define PAIR_SIZE 16u
-/* Of io_uring_enter: flags, and what an extended argument is. */
-#define RING_EXTENDED 8u
-#define RING_REGISTERED 64u
-#define RING_EXTENDED_SIZE 24u
-#define SIGNALS_MOST 64
-#define REPORT_LENGTH 128u
 /* Of a siginfo: the signal, an error number, the code. And the most that a frame takes of a stack: tiles have 8 KiB. */
 #define INFO_READ 16u
 #define FRAME_MOST 32768u
@@ -67,7 +59,6 @@ _Static_assert(offsetof(struct call_record, target) == RECORD_TARGET &&
                    offsetof(struct call_record, result) == RECORD_RESULT,
                "the assembly has other offsets");
 _Static_assert(INFO_READ + sizeof(struct call_record) <= sizeof(siginfo_t) + 16, "the frame has no room");
-_Static_assert(RING_EXTENDED_SIZE + MASK_SIZE <= sizeof((struct call_record *)0)->room, "the record has no room");
 _Static_assert(GATES == CALL_GATES, "the assembly has another number");
 
 /* gates_x86_64.S */
@@ -79,37 +70,6 @@ extern struct {
 
 static calls_peek *peek;
 static calls_poke *poke;
-static calls_action *action;
-
-/* The signals that the program neither blocks nor takes from the library. */
-static uint64_t kept;
-
-static uint64_t kept_signals(void)
-{
-    return __atomic_load_n(&kept, __ATOMIC_RELAXED) | calls_signals();
-}
-
-static uint64_t address_of(const void *place)
-{
-    return (uint64_t)(uintptr_t)place;
-}
-
-/* What the library blocks itself, and the actions that it sets, are the kernel's. Where it is linked statically the
- * program's code is here, too: nothing but those by which calls trap is kept then. */
-extern const char __ehdr_start[] __attribute__((visibility("hidden")));
-extern const char etext[] __attribute__((visibility("hidden")));
-
-static uint64_t kept_of(const struct system_call *call)
-{
-    const bool is_own = call->instruction - address_of(__ehdr_start) < (uint64_t)(etext - __ehdr_start);
-    return is_own ? calls_signals() : kept_signals();
-}
-
-static bool sets_kept_action(const struct system_call *call)
-{
-    uint64_t bit = (uint32_t)call->arguments[0] - UINT64_C(1);
-    return bit < SIGNALS_MOST && (kept_of(call) >> bit & 1);
-}
 
 /* The process whose memory this is; 0 in a child that has its own, until it asks: the kernel clears the page. A child
  * that shares its parent's memory finds its parent there. NULL: it is not known. */
@@ -126,7 +86,7 @@ const char *calls_obstacle(void)
     return NULL;
 }
 
-static bool owns_memory(void)
+bool calls_owns_memory(void)
 {
     uint64_t self = (uint64_t)calls_call(SYS_getpid, 0, 0, 0, 0, 0, 0), nobody = 0;
     return owner && (__atomic_compare_exchange_n(owner, &nobody, self, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
@@ -138,7 +98,7 @@ static void prepare_owner(void)
     void *page = owner ? NULL : calls_map(PAGE);
     if (page && calls_call(SYS_madvise, (long)page, PAGE, MADV_WIPEONFORK, 0, 0, 0) == 0)
         owner = page;
-    owns_memory();
+    calls_owns_memory();
 }
 
 /* A handler that blocks a signal by which calls trap would die at its first call. */
@@ -148,7 +108,7 @@ void calls_prepare(calls_peek *peeks, calls_poke *pokes, calls_is_plain *plain, 
     struct platform_action present;
     peek = peeks;
     poke = pokes;
-    action = actions;
+    calls_masks_prepare(peeks, pokes, actions);
     prepare_owner();
     calls_shapes_prepare(peeks, has_region);
     calls_look_prepare(plain);
@@ -178,11 +138,6 @@ void calls_disarm(void)
         calls_call(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0, 0);
 }
 
-void calls_keep(uint64_t signals)
-{
-    __atomic_store_n(&kept, signals, __ATOMIC_RELAXED);
-}
-
 void calls_die(void)
 {
     static const uint64_t default_action[4];
@@ -203,16 +158,6 @@ void calls_unmap(void *at, size_t size)
 }
 
 /* ---- frames ---- */
-
-static greg_t *registers_of(struct native_frame native)
-{
-    return ((ucontext_t *)native.context)->uc_mcontext.gregs;
-}
-
-static void set(const struct system_call *call, int number, uint64_t value)
-{
-    registers_of(call->native)[number] = (greg_t)value;
-}
 
 static const int argument_registers[CALL_ARGUMENTS] = {REG_RDI, REG_RSI, REG_RDX, REG_R10, REG_R8, REG_R9};
 
@@ -246,7 +191,7 @@ enum calls_trap calls_read(struct native_frame native, struct system_call *call)
 
 void calls_return(const struct system_call *call, long result)
 {
-    set(call, REG_RAX, (uint64_t)result);
+    set_register(call, REG_RAX, (uint64_t)result);
 }
 
 /* ---- gates ---- */
@@ -278,7 +223,7 @@ void calls_pass(const struct system_call *call)
     uint64_t target = call->instruction + CALL_SIZE;
     unsigned number = gate_of(calls_targets, GATES, target);
     if (number < GATES)
-        set(call, REG_RIP, address_of(calls_gates) + number * GATE_SIZE);
+        set_register(call, REG_RIP, address_of(calls_gates) + number * GATE_SIZE);
     else if (!calls_make(call, call->arguments, &record))
         calls_return(call, -ENOMEM);
 }
@@ -298,10 +243,10 @@ static void pass_child(const struct system_call *call)
         calls_return(call, -EINVAL);
         return;
     }
-    owns_memory();
+    calls_owns_memory();
     unsigned number = gate_of(calls_child_targets, CHILD_GATES, call->instruction + CALL_SIZE);
     if (number < CHILD_GATES)
-        set(call, REG_RIP, address_of(calls_child_gates) + number * CHILD_GATE_SIZE);
+        set_register(call, REG_RIP, address_of(calls_child_gates) + number * CHILD_GATE_SIZE);
     else
         calls_return(call, -EAGAIN);
 }
@@ -361,9 +306,9 @@ bool calls_make_at(const struct system_call *call, const uint64_t *arguments, co
     if (!poke(address_of(at), &written, sizeof written))
         return false;
     for (int i = 0; i < CALL_ARGUMENTS; i++)
-        set(call, argument_registers[i], arguments[i]);
-    set(call, REG_RSP, address_of(at));
-    set(call, REG_RIP, instruction);
+        set_register(call, argument_registers[i], arguments[i]);
+    set_register(call, REG_RSP, address_of(at));
+    set_register(call, REG_RIP, instruction);
     return true;
 }
 
@@ -473,149 +418,6 @@ const struct code_range calls_make_range = {calls_make_call, calls_make_end, tra
 
 /* ---- calls that are served in their own way ---- */
 
-/* Sets the mask that the trap's return puts in force: the program's, without the signals that are kept. */
-static long change_mask(const struct system_call *call)
-{
-    uint64_t before = frame_get_mask(call->native.context), bits, mask;
-    if (call->arguments[3] != MASK_SIZE)
-        return -EINVAL;
-    if (call->arguments[1]) {
-        if (!peek(&bits, call->arguments[1], sizeof bits))
-            return -EFAULT;
-        switch ((int)call->arguments[0]) {
-        case SIG_BLOCK:
-            mask = before | bits;
-            break;
-        case SIG_UNBLOCK:
-            mask = before & ~bits;
-            break;
-        case SIG_SETMASK:
-            mask = bits;
-            break;
-        default:
-            return -EINVAL;
-        }
-        mask &= ~(kept_of(call) | SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
-        frame_set_mask(call->native.context, mask);
-    }
-    if (call->arguments[2] && !poke(call->arguments[2], &before, sizeof before))
-        return -EFAULT;
-    return 0;
-}
-
-/* One argument leads to `size` bytes with a mask at `offset`. */
-static bool open_mask(const struct system_call *call, uint64_t *arguments, struct call_record *record,
-                      unsigned argument, size_t size, size_t offset)
-{
-    uint64_t *mask = &record->room[offset / sizeof *record->room];
-    if (!arguments[argument] || !peek(record->room, arguments[argument], size) || !(*mask & kept_of(call)))
-        return false;
-    *mask &= ~kept_of(call);
-    arguments[argument] = address_of(calls_record(call)->room);
-    return true;
-}
-
-/* One argument leads to `size` bytes that begin with a mask's address and size: the mask's copy is behind theirs. */
-static bool open_mask_of(const struct system_call *call, uint64_t *arguments, struct call_record *record,
-                         unsigned argument, size_t size)
-{
-    uint64_t *room = record->room, *mask = room + size / sizeof *room;
-    if (!arguments[argument] || !peek(room, arguments[argument], size) || !room[0] || (uint32_t)room[1] != MASK_SIZE ||
-        !peek(mask, room[0], MASK_SIZE) || !(*mask & kept_of(call)))
-        return false;
-    *mask &= ~kept_of(call);
-    room[0] = address_of(calls_record(call)->room) + size;
-    arguments[argument] = address_of(calls_record(call)->room);
-    return true;
-}
-
-/* A ring that the process had before, or got from another one. A mask in memory that is registered with the ring has
- * no argument. */
-static bool open_mask_of_ring(const struct system_call *call, uint64_t *arguments, struct call_record *record)
-{
-    if (!(arguments[3] & RING_EXTENDED))
-        return arguments[5] == MASK_SIZE && open_mask(call, arguments, record, 4, MASK_SIZE, 0);
-    return !(arguments[3] & RING_REGISTERED) && arguments[5] == RING_EXTENDED_SIZE &&
-           open_mask_of(call, arguments, record, 4, RING_EXTENDED_SIZE);
-}
-
-bool calls_open_mask(const struct system_call *call, uint64_t *arguments, struct call_record *record)
-{
-    const size_t mask_of_action = 24, size_of_action = 32;
-    switch (call->number) {
-    case SYS_rt_sigaction:
-        return open_mask(call, arguments, record, 1, size_of_action, mask_of_action);
-    case SYS_rt_sigsuspend:
-        return open_mask(call, arguments, record, 0, MASK_SIZE, 0);
-    case SYS_ppoll:
-        return open_mask(call, arguments, record, 3, MASK_SIZE, 0);
-    case SYS_epoll_pwait:
-    case SYS_epoll_pwait2:
-        return open_mask(call, arguments, record, 4, MASK_SIZE, 0);
-    case SYS_pselect6:
-    case SYS_io_pgetevents:
-        return open_mask_of(call, arguments, record, 5, PAIR_SIZE);
-    case SYS_io_uring_enter:
-        return open_mask_of_ring(call, arguments, record);
-    default:
-        return false;
-    }
-}
-
-/* Makes the call with a copy of its mask in the record. False if there is nothing to replace. */
-static bool lead_mask(const struct system_call *call)
-{
-    static uint64_t done;
-    struct call_record record = {.busy = address_of(&done)};
-    uint64_t arguments[CALL_ARGUMENTS];
-    for (unsigned i = 0; i < CALL_ARGUMENTS; i++)
-        arguments[i] = call->arguments[i];
-    return calls_open_mask(call, arguments, &record) && calls_make(call, arguments, &record);
-}
-
-/* The program's frame is at its stack pointer. */
-static void return_from_signal(const struct system_call *call)
-{
-    ucontext_t *frame = (ucontext_t *)registers_of(call->native)[REG_RSP];
-    uint64_t mask;
-    if (peek(&mask, address_of(&frame->uc_sigmask), sizeof mask) && (mask & kept_signals())) {
-        mask &= ~kept_signals();
-        poke(address_of(&frame->uc_sigmask), &mask, sizeof mask);
-    }
-    set(call, REG_RIP, address_of(calls_gate_return));
-}
-
-/* The program's action for a signal that the library keeps is that behind the library's. The action of a child that
- * shares its parent's memory cannot be kept: it is the default one, as it will be after execve. A filter may answer the
- * call, so it is made. */
-static long change_own_action(const struct system_call *call)
-{
-    struct platform_action wanted = {0}, before;
-    bool sets = call->arguments[1];
-    const int number = (int)call->arguments[0];
-    long result = calls_call(SYS_rt_sigaction, number, 0, 0, (long)call->arguments[3], 0, 0);
-    if (result != 0)
-        return result;
-    if (sets && !peek(&wanted, call->arguments[1], sizeof wanted))
-        return -EFAULT;
-    if (sets && !owns_memory()) {
-        if (wanted.handler != ACTION_DEFAULT)
-            return -EPERM;
-        sets = false;
-    }
-    wanted.mask &= ~(SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
-    action(number, sets ? &wanted : NULL, &before);
-    return call->arguments[2] && !poke(call->arguments[2], &before, sizeof before) ? -EFAULT : 0;
-}
-
-static bool change_action(const struct system_call *call)
-{
-    if (!sets_kept_action(call))
-        return lead_mask(call);
-    calls_return(call, change_own_action(call));
-    return true;
-}
-
 static void refuse(const struct system_call *call, const char *text, size_t length)
 {
     platform_report(text, length);
@@ -655,28 +457,6 @@ SEGUE_HOT_POLICY bool calls_is_own(const struct system_call *call)
     }
 }
 
-bool calls_is_served_at_once(const struct system_call *call)
-{
-    return call->number == SYS_rt_sigprocmask || (call->number == SYS_rt_sigaction && sets_kept_action(call));
-}
-
-bool calls_leads_mask(const struct system_call *call)
-{
-    switch (call->number) {
-    case SYS_rt_sigaction:
-    case SYS_rt_sigsuspend:
-    case SYS_ppoll:
-    case SYS_pselect6:
-    case SYS_epoll_pwait:
-    case SYS_epoll_pwait2:
-    case SYS_io_pgetevents:
-    case SYS_io_uring_enter:
-        return true;
-    default:
-        return false;
-    }
-}
-
 bool calls_sets_filter(const struct system_call *call)
 {
     return call->number == SYS_seccomp || (call->number == SYS_prctl && call->arguments[0] == PR_SET_SECCOMP);
@@ -689,13 +469,13 @@ bool calls_serve_own(const struct system_call *call)
         "that no system call names\n";
     switch (call->number) {
     case SYS_rt_sigreturn:
-        return_from_signal(call);
+        calls_return_from_signal(call);
         return true;
     case SYS_rt_sigprocmask:
-        calls_return(call, change_mask(call));
+        calls_return(call, calls_change_mask(call));
         return true;
     case SYS_rt_sigaction:
-        return change_action(call);
+        return calls_change_action(call);
     case SYS_clone:
     case SYS_clone3:
     case SYS_fork:
@@ -709,7 +489,7 @@ bool calls_serve_own(const struct system_call *call)
     case SYS_epoll_pwait2:
     case SYS_io_pgetevents:
     case SYS_io_uring_enter:
-        return lead_mask(call);
+        return calls_lead_mask(call);
     case SYS_io_uring_setup:
         refuse(call, no_rings, sizeof no_rings - 1);
         return true;
