@@ -1,5 +1,5 @@
 /* masks.h: threads of a process that runs already which block signals that the library needs. From outside these are
- * taken out of their masks; at the end each thread puts them in again, in its handler for SIGSYS. */
+ * taken out of their masks; at the end each thread puts them in again, in the handler that takes a knock. */
 #ifndef SEGUE_SIGNALS_MASKS_H
 #define SEGUE_SIGNALS_MASKS_H
 

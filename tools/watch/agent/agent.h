@@ -16,8 +16,8 @@ bool wait_for_masks(struct shared *shared);
  * segue_suspend_install is in force. */
 void can_be_suspended(bool can);
 
-/* Each thread whose mask was opened blocks again what it blocked. The library's handler for SIGSYS is there; calls are
- * caught no longer. Returns how many do not: their masks have changed meanwhile, or they did not answer. */
+/* Each thread whose mask was opened blocks again what it blocked. The library's handlers are there; calls are caught
+ * no longer. Returns how many do not: their masks have changed meanwhile, or they did not answer. */
 unsigned close_masks(const struct shared *shared);
 
 /* Installs the library, and watches the ranges. `shared->reason` says why not. */
