@@ -495,6 +495,8 @@ static unsigned unmap_at_each_depth(const char *end, unsigned depth, unsigned *r
     volatile char room[2048];
     unsigned gone = 0;
     room[0] = 1;
+    /* Clang would keep the one byte that is used. */
+    __asm__ volatile("" : : "r"(room) : "memory");
     if ((const char *)__builtin_frame_address(0) - end > 3 * (long)sizeof room)
         gone = unmap_at_each_depth(end, depth + 1, refused);
     if (munmap(busy + depth * PAGE, PAGE) == 0)
