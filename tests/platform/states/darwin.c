@@ -66,6 +66,12 @@ bool system_has_handler_stack(void)
     return false;
 }
 
+bool system_is_handler_stack(uint64_t address)
+{
+    (void)address;
+    return false;
+}
+
 bool system_resumes_by_stack(void)
 {
     return false;

@@ -28,6 +28,7 @@
 #endif
 
 volatile struct fault_seen seen;
+static void *handler_stack;
 
 static void on_signal(int number, siginfo_t *info, void *context)
 {
@@ -47,7 +48,8 @@ bool system_prepare(void)
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-    const stack_t stack = {.ss_sp = malloc(STACK_SIZE), .ss_size = STACK_SIZE};
+    handler_stack = malloc(STACK_SIZE);
+    const stack_t stack = {.ss_sp = handler_stack, .ss_size = STACK_SIZE};
     void *code = (void *)(uintptr_t)CODE;
     if (!stack.ss_sp || sigaltstack(&stack, NULL) != 0)
         return false;
@@ -66,6 +68,11 @@ uint64_t system_components(void)
 bool system_has_handler_stack(void)
 {
     return true;
+}
+
+bool system_is_handler_stack(uint64_t address)
+{
+    return address - (uintptr_t)handler_stack <= STACK_SIZE;
 }
 
 bool system_resumes_by_stack(void)

@@ -17,13 +17,11 @@
 
 #define FS_BASE 0x1ffff000u
 #define STACK_SIZE ((size_t)1 << 20)
-/* Of the handlers' stack: a state whose random ESP is in its lowest 3 KiB would leave no room for the kernel's frame.
- * With the test's seed none is. */
-#define STACK 0x30000000u
 /* x87, SSE, AVX, opmask and the upper halves of ZMM: all that 32-bit code has. */
 #define COMPONENTS 0x67u
 
 volatile struct fault_seen seen;
+static void *handler_stack;
 
 static void on_signal(int number, siginfo_t *info, void *ucontext)
 {
@@ -56,10 +54,9 @@ bool system_prepare(void)
 {
     static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-    const stack_t stack = {.ss_sp = mmap((void *)STACK, STACK_SIZE, PROT_READ | PROT_WRITE,
-                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0),
-                           .ss_size = STACK_SIZE};
-    if (stack.ss_sp == MAP_FAILED || sigaltstack(&stack, NULL) != 0 || !set_fs())
+    handler_stack = system_map_stack(STACK_SIZE);
+    const stack_t stack = {.ss_sp = handler_stack, .ss_size = STACK_SIZE};
+    if (!stack.ss_sp || sigaltstack(&stack, NULL) != 0 || !set_fs())
         return false;
     sigfillset(&action.sa_mask);
     for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++)
@@ -78,6 +75,11 @@ uint64_t system_components(void)
 bool system_has_handler_stack(void)
 {
     return true;
+}
+
+bool system_is_handler_stack(uint64_t address)
+{
+    return address - (uintptr_t)handler_stack <= STACK_SIZE;
 }
 
 bool system_resumes_by_stack(void)

@@ -321,6 +321,8 @@ static bool make_state(struct random *random, struct test *test)
             random_below(random, 4) ? random_below(random, 256) : (uintptr_t)random_next(random);
     if (stack)
         test->regs.rsp = (uint64_t)(uintptr_t)stack + STACK_SIZE / 2 - random_below(random, 64) * 8;
+    else if (system_is_handler_stack(test->regs.rsp))
+        test->regs.rsp = random_below(random, 256);
     test->regs.rflags =
         FIXED_FLAGS | (random_next(random) & FLAGS_ARITHMETIC) | (random_below(random, 8) ? 0 : FLAG_DIRECTION);
     system_get_bases(&test->regs);

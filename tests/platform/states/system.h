@@ -51,6 +51,9 @@ uint64_t system_components(void);
 /* Whether handlers have a stack of their own: then RSP may have any value. Otherwise it always leads to a stack. */
 bool system_has_handler_stack(void);
 
+/* Whether the address is on that stack: a handler of code with that RSP begins there, perhaps without room. */
+bool system_is_handler_stack(uint64_t address);
+
 /* Whether a thread can be resumed only if its stack pointer leads to a stack. */
 bool system_resumes_by_stack(void);
 

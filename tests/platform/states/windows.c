@@ -48,6 +48,12 @@ bool system_has_handler_stack(void)
     return false;
 }
 
+bool system_is_handler_stack(uint64_t address)
+{
+    (void)address;
+    return false;
+}
+
 /* Wine puts the flags and the address there, for IRET in 32-bit code, which loads no stack pointer. */
 bool system_resumes_by_stack(void)
 {
