@@ -103,7 +103,8 @@ enum calls_trap calls_read(struct native_frame native, struct system_call *call)
  * in their own way, whatever their pointers. False for every other call. */
 bool calls_serve_own(const struct system_call *call);
 
-/* Whether that needs CALLS_STACK bytes of the handler's stack: the call may be made with another mask. */
+/* Whether that needs CALLS_STACK bytes of the handler's stack: the call is given a mask, and may be made with another
+ * one. */
 #define CALLS_STACK 2048u
 bool calls_leads_mask(const struct system_call *call);
 

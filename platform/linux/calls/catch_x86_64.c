@@ -434,26 +434,16 @@ SEGUE_HOT_POLICY bool calls_is_own(const struct system_call *call)
     case SYS_clone3:
     case SYS_fork:
     case SYS_vfork:
-    case SYS_rt_sigsuspend:
     case SYS_io_uring_setup:
     case SYS_seccomp:
     case SYS_mlockall:
         return true;
     case SYS_arch_prctl:
         return call->arguments[0] == ARCH_SET_FS;
-    case SYS_ppoll:
-        return call->arguments[3];
-    case SYS_epoll_pwait:
-    case SYS_epoll_pwait2:
-    case SYS_io_uring_enter:
-        return call->arguments[4];
-    case SYS_pselect6:
-    case SYS_io_pgetevents:
-        return call->arguments[5];
     case SYS_prctl:
         return call->arguments[0] == PR_SET_SYSCALL_USER_DISPATCH || call->arguments[0] == PR_SET_SECCOMP;
     default:
-        return false;
+        return calls_leads_mask(call);
     }
 }
 
@@ -482,14 +472,6 @@ bool calls_serve_own(const struct system_call *call)
     case SYS_vfork:
         pass_child(call);
         return true;
-    case SYS_rt_sigsuspend:
-    case SYS_ppoll:
-    case SYS_pselect6:
-    case SYS_epoll_pwait:
-    case SYS_epoll_pwait2:
-    case SYS_io_pgetevents:
-    case SYS_io_uring_enter:
-        return calls_lead_mask(call);
     case SYS_io_uring_setup:
         refuse(call, no_rings, sizeof no_rings - 1);
         return true;
@@ -501,6 +483,6 @@ bool calls_serve_own(const struct system_call *call)
         calls_return(call, -EINVAL);
         return true;
     default:
-        return false;
+        return calls_leads_mask(call) && calls_lead_mask(call);
     }
 }

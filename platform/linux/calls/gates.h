@@ -28,21 +28,8 @@
 #define RUN_FLAGS -24
 
 #if !defined(__ASSEMBLER__)
-#include <sys/syscall.h>
-
+#include "newer.h"
 #include "platform/calls/calls.h"
-
-/* Newer than the headers of some systems. */
-#ifndef SYS_io_pgetevents
-#define SYS_io_pgetevents 333
-#endif
-#ifndef SYS_io_uring_enter
-#define SYS_io_uring_setup 425
-#define SYS_io_uring_enter 426
-#endif
-#ifndef SYS_epoll_pwait2
-#define SYS_epoll_pwait2 441
-#endif
 
 /* gates_x86_64.S */
 extern uint64_t calls_targets[GATES], calls_child_targets[CHILD_GATES];

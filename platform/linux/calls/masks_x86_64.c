@@ -10,6 +10,7 @@
 #include "masks.h"
 
 #include <errno.h>
+#include <segue/region.h>
 #include <sys/syscall.h>
 
 #include "platform/abi.h"
@@ -215,18 +216,22 @@ bool calls_is_served_at_once(const struct system_call *call)
     return call->number == SYS_rt_sigprocmask || (call->number == SYS_rt_sigaction && sets_kept_action(call));
 }
 
-bool calls_leads_mask(const struct system_call *call)
+SEGUE_HOT_POLICY bool calls_leads_mask(const struct system_call *call)
 {
     switch (call->number) {
-    case SYS_rt_sigaction:
     case SYS_rt_sigsuspend:
+        return call->arguments[0];
+    case SYS_rt_sigaction:
+        return call->arguments[1];
     case SYS_ppoll:
-    case SYS_pselect6:
+        return call->arguments[3];
     case SYS_epoll_pwait:
     case SYS_epoll_pwait2:
-    case SYS_io_pgetevents:
     case SYS_io_uring_enter:
-        return true;
+        return call->arguments[4];
+    case SYS_pselect6:
+    case SYS_io_pgetevents:
+        return call->arguments[5];
     default:
         return false;
     }

@@ -10,18 +10,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "platform/linux/calls/newer.h"
 #include "syscalls_fixture.h"
 
-#ifndef SYS_io_pgetevents
-#define SYS_io_pgetevents 333
-#endif
-#ifndef SYS_io_uring_setup
-#define SYS_io_uring_setup 425
-#define SYS_io_uring_enter 426
-#endif
-#ifndef SYS_epoll_pwait2
-#define SYS_epoll_pwait2 441
-#endif
 #define RING_GET_EVENTS 1
 #define RING_EXTENDED 8
 /* In struct io_uring_params, and the flag there. */

@@ -1,0 +1,18 @@
+/* newer.h: numbers of system calls that are newer than the headers of some systems. */
+#ifndef SEGUE_LINUX_CALLS_NEWER_H
+#define SEGUE_LINUX_CALLS_NEWER_H
+
+#include <sys/syscall.h>
+
+#ifndef SYS_io_pgetevents
+#define SYS_io_pgetevents 333
+#endif
+#ifndef SYS_io_uring_enter
+#define SYS_io_uring_setup 425
+#define SYS_io_uring_enter 426
+#endif
+#ifndef SYS_epoll_pwait2
+#define SYS_epoll_pwait2 441
+#endif
+
+#endif
