@@ -6,8 +6,9 @@
 
 #include <segue/patch.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "patch/scan/unwind.h"
+#include "patch/scan/functions.h"
 #include "platform/code.h"
 #include "platform/frame/stack.h"
 #include "platform/reason.h"
@@ -28,45 +29,20 @@ static struct module_code *modules;
 
 /* --- Reading. --- */
 
-/* The functions of a module, in allocated memory; NULL if it has no table. */
-static struct segue_extent *functions_of(const struct platform_module *module, size_t *count)
+/* Keeps the segment, with its functions. */
+static struct module_code *keep_segment(const struct segue_segment_code *code, struct segue_extent range)
 {
-    struct segue_extent range = {module->start, module->end};
-    if (!module->unwind)
-        return NULL;
-    *count = unwind_functions(module->unwind, module->unwind_size, range, NULL, 0);
-    struct segue_extent *functions = *count ? malloc(*count * sizeof *functions) : NULL;
-    if (functions)
-        unwind_functions(module->unwind, module->unwind_size, range, functions, *count);
-    return functions;
-}
-
-/* Selects the functions that begin in a segment. */
-static void select_functions(struct module_code *module, const struct segue_extent *functions, size_t count)
-{
-    size_t held = 0;
-    for (size_t i = 0; i < count; i++)
-        if (functions[i].start - module->code.address < module->code.size)
-            module->functions[held++] = functions[i];
-    module->code.functions = module->functions;
-    module->code.function_count = held;
-}
-
-static struct module_code *read_segment(const struct platform_module *of, unsigned number,
-                                        const struct segue_extent *functions, size_t count)
-{
+    const size_t size = code->function_count * sizeof *code->functions;
     struct module_code *module = calloc(1, sizeof *module);
-    if (!module)
-        return NULL;
-    module->functions = malloc(count * sizeof *functions);
-    if (!module->functions) {
+    struct segue_extent *functions = malloc(size + 1);
+    if (!module || !functions) {
+        free(functions);
         free(module);
         return NULL;
     }
-    module->range = (struct segue_extent){of->start, of->end};
-    platform_module_code(of, number, &module->code.address, &module->code.size);
-    module->code.bytes = (const uint8_t *)(uintptr_t)module->code.address;
-    select_functions(module, functions, count);
+    memcpy(functions, code->functions, size);
+    *module = (struct module_code){.code = *code, .functions = functions, .range = range};
+    module->code.functions = functions;
     return module;
 }
 
@@ -74,12 +50,12 @@ static struct module_code *read_segment(const struct platform_module *of, unsign
 static bool read_module(const struct platform_module *of, void *context)
 {
     struct module_code **list = context;
-    uint64_t address;
-    size_t size, count = 0;
+    struct segue_segment_code code;
+    size_t count = 0;
     struct segue_extent *functions = functions_of(of, &count);
     bool fine = !count || functions;
-    for (unsigned i = 0; functions && fine && platform_module_code(of, i, &address, &size); i++) {
-        struct module_code *module = read_segment(of, i, functions, count);
+    for (unsigned i = 0; functions && fine && functions_segment(of, i, functions, count, &code); i++) {
+        struct module_code *module = keep_segment(&code, (struct segue_extent){of->start, of->end});
         fine = module;
         if (module) {
             module->next = *list;

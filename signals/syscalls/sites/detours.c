@@ -9,10 +9,10 @@
 
 #include "decode/x86/page.h"
 #include "emulate/windows/guard.h"
-#include "functions.h"
 #include "patch/hot/hot.h"
 #include "patch/poke/excluded.h"
 #include "patch/poke/poke.h"
+#include "patch/scan/functions.h"
 #include "patch/scan/padding.h"
 #include "platform/code.h"
 #include "platform/threads/thread.h"

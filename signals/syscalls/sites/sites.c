@@ -3,11 +3,11 @@
 
 #include <stdlib.h>
 
-#include "functions.h"
 #include "patch/hot/hot.h"
 #include "patch/poke/excluded.h"
 #include "patch/poke/poke.h"
 #include "patch/scan/calls.h"
+#include "patch/scan/functions.h"
 #include "platform/calls/calls.h"
 #include "platform/threads/look.h"
 #include "platform/threads/thread.h"

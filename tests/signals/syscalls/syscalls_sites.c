@@ -16,8 +16,8 @@
 #include "decode/x86/flags.h"
 #include "decode/x86/page.h"
 #include "patch/scan/calls.h"
+#include "patch/scan/functions.h"
 #include "platform/code.h"
-#include "signals/syscalls/sites/functions.h"
 
 /* ---- which are found ---- */
 

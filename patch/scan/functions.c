@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "patch/scan/unwind.h"
+#include "unwind.h"
 
 struct segue_extent *functions_of(const struct platform_module *module, size_t *count)
 {

@@ -1,6 +1,6 @@
-/* functions.h: the functions of a loaded module, for who changes its call sites. */
-#ifndef SEGUE_SIGNALS_SYSCALLS_FUNCTIONS_H
-#define SEGUE_SIGNALS_SYSCALLS_FUNCTIONS_H
+/* functions.h: the functions of a loaded module, by its unwind table, and by segment. */
+#ifndef SEGUE_PATCH_FUNCTIONS_H
+#define SEGUE_PATCH_FUNCTIONS_H
 
 #include <segue/segment.h>
 
