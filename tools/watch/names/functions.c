@@ -12,22 +12,16 @@
 #include "demangled.h"
 #include "tools/support/message.h"
 #include "tools/support/verb.h"
+#include "tools/watch/symbols/symbols.h"
 
 #define VERB "watch"
-/* The most names that are looked at for one that is near to a wrong one. */
-#define NAMES_MOST 100000u
 
 struct search {
-    const char *file, *name;
-    size_t file_length;
+    struct symbols symbols;
+    const char *name;
     struct functions *found;
     /* A function of C++ whose name ends so, and another one. */
     char *loose, *other;
-    /* For messages. */
-    char **names;
-    size_t name_count;
-    unsigned modules;
-    bool has_symbols;
     /* Of the module that is looked at: what its debug information needs to become addresses. */
     Dwarf_Addr bias;
 };
@@ -76,16 +70,6 @@ static bool is_name(struct search *search, const char *name)
     return is_plain_name(name, search->name) || is_demangled_name(search, name);
 }
 
-static void note_name(struct search *search, const char *name)
-{
-    if (search->name_count > NAMES_MOST - 2)
-        return;
-    char *shown = demangled(name);
-    if (shown && demangled_last(shown) != shown)
-        search->names[search->name_count++] = strdup(demangled_last(shown));
-    search->names[search->name_count++] = shown ? shown : strdup(name);
-}
-
 /* ---- what is inlined ---- */
 
 static int add_instance(Dwarf_Die *instance, void *context)
@@ -121,53 +105,39 @@ static void look_at_inlined(struct search *search, Dwfl_Module *module)
 
 /* ---- modules ---- */
 
-static bool is_of_file(const struct search *search, const char *path)
+static void look_at_symbol(const struct symbol *symbol, void *context)
 {
-    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
-    if (code_is_own(base))
-        return false;
-    return !search->file || (strncmp(base, search->file, search->file_length) == 0 &&
-                             (base[search->file_length] == 0 || base[search->file_length] == '.'));
+    struct search *search = context;
+    if (!symbol->is_function)
+        return;
+    symbols_note(&search->symbols, symbol->name);
+    if (is_name(search, symbol->name))
+        add_part(search->found, symbol->address, symbol->address + symbol->elf.st_size);
 }
 
 static int look_at_module(Dwfl_Module *module, void **unused, const char *name, Dwarf_Addr start, void *context)
 {
     struct search *search = context;
-    const char *path = NULL;
     (void)unused;
     (void)start;
-    dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, &path, NULL);
-    if (!is_of_file(search, path ? path : name))
+    if (!symbols_want(&search->symbols, module, name))
         return DWARF_CB_OK;
-    const int count = dwfl_module_getsymtab(module);
-    search->modules++;
-    for (int i = 1; i < count; i++) {
-        GElf_Sym symbol;
-        GElf_Addr address;
-        const char *found = dwfl_module_getsym_info(module, i, &symbol, &address, NULL, NULL, NULL);
-        if (!found || symbol.st_shndx == SHN_UNDEF || GELF_ST_TYPE(symbol.st_info) != STT_FUNC)
-            continue;
-        if (search->modules == 1)
-            search->has_symbols |= GELF_ST_BIND(symbol.st_info) == STB_LOCAL;
-        note_name(search, found);
-        if (is_name(search, found))
-            add_part(search->found, address, address + symbol.st_size);
-    }
+    symbols_each(module, look_at_symbol, search);
     look_at_inlined(search, module);
     return DWARF_CB_OK;
 }
 
 static bool complain_of_unknown(const struct search *search, const char *target)
 {
-    const char *near = suggest(search->name, (const char *const *)search->names, search->name_count);
-    if (search->file && !search->modules)
-        complain(VERB, "%s: the program has not loaded a file '%.*s' when it begins", target, (int)search->file_length,
-                 search->file);
+    const char *near = symbols_near(&search->symbols, search->name);
+    if (search->symbols.file && !search->symbols.files)
+        complain(VERB, "%s: the program has not loaded a file '%.*s' when it begins", target,
+                 (int)search->symbols.file_length, search->symbols.file);
     else if (near)
         complain(VERB, "%s: there is no function '%s'; did you mean %s?", target, search->name, near);
     else
         complain(VERB, "%s: there is no function '%s' among the symbols of the program and its libraries%s", target,
-                 search->name, search->has_symbols ? "" : "; the program has no symbol table: is it stripped?");
+                 search->name, search->symbols.has_table ? "" : "; the program has no symbol table: is it stripped?");
     return false;
 }
 
@@ -176,17 +146,15 @@ bool functions_find(const struct code *code, const char *name, const char *targe
     const char *colon = strchr(name, ':');
     struct search search = {.found = functions, .name = name};
     if (colon && colon[1] != ':') {
-        search.file = name;
-        search.file_length = (size_t)(colon - name);
+        search.symbols.file = name;
+        search.symbols.file_length = (size_t)(colon - name);
         search.name = colon + 1;
     }
     if (!*search.name) {
         complain(VERB, "%s: the name of a function is missing", target);
         return false;
     }
-    search.names = calloc(NAMES_MOST, sizeof *search.names);
-    if (!search.names)
-        abort();
+    symbols_begin(&search.symbols);
     dwfl_getmodules(code->dwfl, look_at_module, &search, 0);
     bool is_found = functions->count && !search.other;
     if (search.other)
@@ -194,9 +162,7 @@ bool functions_find(const struct code *code, const char *name, const char *targe
                  search.other);
     else if (!is_found)
         is_found = complain_of_unknown(&search, target);
-    for (size_t i = 0; i < search.name_count; i++)
-        free(search.names[i]);
-    free(search.names);
+    symbols_end(&search.symbols);
     free(search.loose);
     free(search.other);
     return is_found;
@@ -204,33 +170,26 @@ bool functions_find(const struct code *code, const char *name, const char *targe
 
 /* ---- by the beginnings of names ---- */
 
-/* Calls `visit` for each function of all files. */
+/* Of all files. */
 struct walk {
-    void (*visit)(struct functions *functions, const char *name, uint64_t start, uint64_t end);
+    symbols_visit *visit;
     struct functions *functions;
 };
 
 static int walk_module(Dwfl_Module *module, void **unused, const char *name, Dwarf_Addr start, void *context)
 {
     const struct walk *walk = context;
-    const int count = dwfl_module_getsymtab(module);
     (void)unused;
     (void)name;
     (void)start;
-    for (int i = 1; i < count; i++) {
-        GElf_Sym symbol;
-        GElf_Addr address;
-        const char *found = dwfl_module_getsym_info(module, i, &symbol, &address, NULL, NULL, NULL);
-        if (found && symbol.st_shndx != SHN_UNDEF && GELF_ST_TYPE(symbol.st_info) == STT_FUNC)
-            walk->visit(walk->functions, found, address, address + symbol.st_size);
-    }
+    symbols_each(module, walk->visit, walk->functions);
     return DWARF_CB_OK;
 }
 
-static void note_new(struct functions *functions, const char *name, uint64_t start, uint64_t end)
+static void note_new(const struct symbol *symbol, void *functions)
 {
-    if (strncmp(name, "_Znwm", 5) == 0 || strncmp(name, "_Znam", 5) == 0)
-        add_part(functions, start, end);
+    if (symbol->is_function && (strncmp(symbol->name, "_Znwm", 5) == 0 || strncmp(symbol->name, "_Znam", 5) == 0))
+        add_part(functions, symbol->address, symbol->address + symbol->elf.st_size);
 }
 
 void functions_find_new(const struct code *code, struct functions *functions)
@@ -240,11 +199,13 @@ void functions_find_new(const struct code *code, struct functions *functions)
 }
 
 /* They are one piece of code: from the first one to the last. */
-static void note_builtin(struct functions *functions, const char *name, uint64_t start, uint64_t end)
+static void note_builtin(const struct symbol *symbol, void *context)
 {
     static const char prefix[] = "Builtins_";
-    const uint64_t page = 4096, first = start & -page, behind = (end + page - 1) & -page;
-    if (strncmp(name, prefix, sizeof prefix - 1) != 0)
+    struct functions *functions = context;
+    const uint64_t page = 4096, first = symbol->address & -page,
+                   behind = (symbol->address + symbol->elf.st_size + page - 1) & -page;
+    if (!symbol->is_function || strncmp(symbol->name, prefix, sizeof prefix - 1) != 0)
         return;
     if (!functions->count)
         add_part(functions, first, behind);

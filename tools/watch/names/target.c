@@ -12,17 +12,14 @@
 #include "tools/support/message.h"
 #include "tools/support/verb.h"
 #include "tools/watch/names/demangled.h"
+#include "tools/watch/symbols/symbols.h"
 #include "types.h"
 
 #define VERB "watch"
-/* The most names that are looked at for one that is near to a wrong one. */
-#define NAMES_MOST 100000u
 
 /* What is looked for in the modules. */
 struct search {
-    /* NULL: in all. */
-    const char *file;
-    size_t file_length;
+    struct symbols symbols;
     char name[256];
     /* What was found. */
     Dwfl_Module *module;
@@ -32,39 +29,12 @@ struct search {
     GElf_Sym loose_symbol;
     GElf_Addr loose_address;
     char *loose, *other;
-    /* For messages: names of data, modules looked at, and whether the program has a symbol table. */
-    char **names;
-    size_t name_count;
-    unsigned modules;
-    bool has_symbols;
 };
 
 static const char *base_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
-}
-
-/* What is preloaded is not the program's. */
-static bool is_of_file(const struct search *search, const char *path)
-{
-    const char *base = base_name(path);
-    if (code_is_own(base))
-        return false;
-    /* A library's name goes on: libx.so.0 is libx.so.0.8.6. */
-    return !search->file || (strncmp(base, search->file, search->file_length) == 0 &&
-                             (base[search->file_length] == 0 || base[search->file_length] == '.'));
-}
-
-/* As it is written, and without what it belongs to. */
-static void note_name(struct search *search, const char *name)
-{
-    if (search->name_count > NAMES_MOST - 2)
-        return;
-    char *shown = demangled(name);
-    if (shown && demangled_last(shown) != shown)
-        search->names[search->name_count++] = strdup(demangled_last(shown));
-    search->names[search->name_count++] = shown ? shown : strdup(name);
 }
 
 /* Of several, one that has a size; a function's static variable has a number behind its name. */
@@ -74,27 +44,43 @@ static bool is_name(const char *name, const char *wanted, bool is_local)
     return strncmp(name, wanted, length) == 0 && (name[length] == 0 || (is_local && name[length] == '.'));
 }
 
+static void take(struct search *search, const struct symbol *symbol)
+{
+    search->module = symbol->module;
+    search->symbol = symbol->elf;
+    search->address = symbol->address;
+}
+
+static void look_at_name(const struct symbol *symbol, void *context)
+{
+    struct search *search = context;
+    if (!symbol->is_data && !symbol->is_function)
+        return;
+    if (symbol->is_data)
+        symbols_note(&search->symbols, symbol->name);
+    if (!search->module && is_name(symbol->name, search->name, GELF_ST_BIND(symbol->elf.st_info) == STB_LOCAL))
+        take(search, symbol);
+}
+
 /* A name of C++: as it is written, or without what it belongs to. */
-static void look_at_demangled(struct search *search, Dwfl_Module *module, const char *name, const GElf_Sym *symbol,
-                              GElf_Addr address)
+static void look_at_demangled(const struct symbol *symbol, void *context)
 {
     static const char anonymous[] = "(anonymous namespace)::";
-    char *shown = demangled(name);
+    struct search *search = context;
+    char *shown = symbol->is_data && !search->module ? demangled(symbol->name) : NULL;
     if (!shown)
         return;
     const char *named = strncmp(shown, anonymous, sizeof anonymous - 1) == 0 ? shown + sizeof anonymous - 1 : shown;
     const size_t length = strlen(named), wanted = strlen(search->name);
     const bool ends_so =
         length > wanted + 2 && strcmp(named + length - wanted, search->name) == 0 && named[length - wanted - 1] == ':';
-    if (strcmp(named, search->name) == 0 && !search->module) {
-        search->module = module;
-        search->symbol = *symbol;
-        search->address = address;
+    if (strcmp(named, search->name) == 0) {
+        take(search, symbol);
     } else if (ends_so && !search->loose) {
-        search->loose_symbol = *symbol;
-        search->loose_address = address;
+        search->loose_symbol = symbol->elf;
+        search->loose_address = symbol->address;
         search->loose = strdup(shown);
-    } else if (ends_so && !search->other && address != search->loose_address) {
+    } else if (ends_so && !search->other && symbol->address != search->loose_address) {
         search->other = strdup(shown);
     }
     free(shown);
@@ -103,39 +89,12 @@ static void look_at_demangled(struct search *search, Dwfl_Module *module, const 
 static int look_at_module(Dwfl_Module *module, void **unused, const char *name, Dwarf_Addr start, void *context)
 {
     struct search *search = context;
-    const char *path = NULL;
     (void)unused;
     (void)start;
-    dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, &path, NULL);
-    if (!is_of_file(search, path ? path : name))
+    if (!symbols_want(&search->symbols, module, name))
         return DWARF_CB_OK;
-    int count = dwfl_module_getsymtab(module);
-    search->modules++;
-    for (int i = 1; i < count; i++) {
-        GElf_Sym symbol;
-        GElf_Addr address;
-        const char *found = dwfl_module_getsym_info(module, i, &symbol, &address, NULL, NULL, NULL);
-        int type = GELF_ST_TYPE(symbol.st_info);
-        if (!found || symbol.st_shndx == SHN_UNDEF || (type != STT_OBJECT && type != STT_TLS && type != STT_FUNC))
-            continue;
-        if (search->modules == 1)
-            search->has_symbols |= GELF_ST_BIND(symbol.st_info) == STB_LOCAL;
-        if (type != STT_FUNC)
-            note_name(search, found);
-        if (!search->module && is_name(found, search->name, GELF_ST_BIND(symbol.st_info) == STB_LOCAL)) {
-            search->module = module;
-            search->symbol = symbol;
-            search->address = address;
-        }
-    }
-    for (int i = 1; i < count && !search->module; i++) {
-        GElf_Sym symbol;
-        GElf_Addr address;
-        const char *found = dwfl_module_getsym_info(module, i, &symbol, &address, NULL, NULL, NULL);
-        int type = GELF_ST_TYPE(symbol.st_info);
-        if (found && symbol.st_shndx != SHN_UNDEF && (type == STT_OBJECT || type == STT_TLS))
-            look_at_demangled(search, module, found, &symbol, address);
-    }
+    symbols_each(module, look_at_name, search);
+    symbols_each(module, look_at_demangled, search);
     if (!search->module && search->loose && !search->other) {
         search->module = module;
         search->symbol = search->loose_symbol;
@@ -150,14 +109,14 @@ static bool complain_of_unknown(const struct search *search)
 {
     if (search->other)
         complain(VERB, "'%s' is several variables: %s, %s; say which", search->name, search->loose, search->other);
-    else if (search->file && !search->modules)
-        complain(VERB, "the program has not loaded a file '%.*s' when it begins", (int)search->file_length,
-                 search->file);
-    else if (!search->file && !search->has_symbols)
+    else if (search->symbols.file && !search->symbols.files)
+        complain(VERB, "the program has not loaded a file '%.*s' when it begins", (int)search->symbols.file_length,
+                 search->symbols.file);
+    else if (!search->symbols.file && !search->symbols.has_table)
         complain(VERB, "there is no variable '%s': the program has no symbol table; is it stripped? Use ADDRESS:SIZE",
                  search->name);
     else {
-        const char *near = suggest(search->name, (const char *const *)search->names, search->name_count);
+        const char *near = symbols_near(&search->symbols, search->name);
         if (near)
             complain(VERB, "there is no variable '%s'; did you mean %s?", search->name, near);
         else
@@ -292,8 +251,8 @@ static bool read_name(const char *name, struct search *search, const char **path
 {
     const char *colon = strchr(name, ':');
     if (colon && colon[1] != ':') {
-        search->file = name;
-        search->file_length = (size_t)(colon - name);
+        search->symbols.file = name;
+        search->symbols.file_length = (size_t)(colon - name);
         name = colon + 1;
     }
     size_t length = strcspn(name, ".[");
@@ -353,7 +312,7 @@ static bool find_symbol(const struct code *code, struct search *search, const ch
 /* And the module that it is in; NULL if that is not known. */
 static bool find(const struct code *code, const char *name, struct target *target, Dwfl_Module **module)
 {
-    struct search search = {.file = NULL};
+    struct search search = {.module = NULL};
     const char *path;
     const bool is_pointer = *name == '*';
     *target = (struct target){.name = name};
@@ -366,14 +325,10 @@ static bool find(const struct code *code, const char *name, struct target *targe
         complain(VERB, "'%s' is neither a name nor ADDRESS:SIZE", name);
         return false;
     }
-    search.names = calloc(NAMES_MOST, sizeof *search.names);
-    if (!search.names)
-        abort();
+    symbols_begin(&search.symbols);
     bool found = find_symbol(code, &search, path, is_pointer, target);
     *module = search.module;
-    for (size_t i = 0; i < search.name_count; i++)
-        free(search.names[i]);
-    free(search.names);
+    symbols_end(&search.symbols);
     free(search.loose);
     free(search.other);
     return found;
