@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #include "gates.h"
+#include "platform/linux/threads/path.h"
 
 /* "/proc/thread-self/fd/" or "/proc/", a number, "/task/", another, "/mem". */
 #define NAME 64u
@@ -22,25 +23,6 @@ SEGUE_HOT_POLICY bool calls_is_own_process(uint32_t number)
 {
     const uint32_t own = own_number();
     return (int32_t)number > 0 && (number == own || calls_call(SYS_tgkill, own, (long)number, 0, 0, 0, 0) == 0);
-}
-
-static SEGUE_HOT_POLICY char *put_text(char *to, const char *text)
-{
-    while (*text)
-        *to++ = *text++;
-    return to;
-}
-
-static SEGUE_HOT_POLICY char *put_number(char *to, uint32_t number)
-{
-    char digits[10];
-    unsigned count = 0;
-    do
-        digits[count++] = (char)('0' + number % 10);
-    while (number /= 10);
-    while (count)
-        *to++ = digits[--count];
-    return to;
 }
 
 /* What the name goes on with behind the text; NULL if it does not begin so. */
@@ -63,8 +45,8 @@ static SEGUE_HOT_POLICY bool is_memory(const char *name)
 SEGUE_HOT_POLICY bool calls_is_own_memory(uint32_t descriptor)
 {
     char link[NAME], name[NAME], own[NAME];
-    *put_number(put_text(link, "/proc/thread-self/fd/"), descriptor) = 0;
-    *put_number(put_text(own, "/proc/"), own_number()) = 0;
+    *path_put_number(path_put(link, "/proc/thread-self/fd/"), descriptor) = 0;
+    *path_put_number(path_put(own, "/proc/"), own_number()) = 0;
     const long length = calls_call(SYS_readlink, (long)link, (long)name, NAME - 1, 0, 0, 0);
     if (length <= 0)
         return false;

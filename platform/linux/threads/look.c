@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "platform/linux/call.h"
+#include "platform/linux/threads/path.h"
 #include "platform/threads/thread.h"
 
 #define DIRECTORY "/proc/self/task/"
@@ -34,16 +35,8 @@ struct path {
 static struct path path_of(const char *directory, int number, const char *file)
 {
     struct path path = {""};
-    char digits[12];
-    size_t count = 0, length = strlen(directory);
-    memcpy(path.text, directory, length);
-    do
-        digits[count++] = (char)('0' + number % 10);
-    while ((number /= 10) > 0);
-    while (count)
-        path.text[length++] = digits[--count];
-    path.text[length++] = '/';
-    memcpy(path.text + length, file, strlen(file));
+    char *at = path_put_number(path_put(path.text, directory), (uint32_t)number);
+    path_put(path_put(at, "/"), file);
     return path;
 }
 
