@@ -2,6 +2,10 @@
 #ifndef SEGUE_LINUX_CALLS_NEWER_H
 #define SEGUE_LINUX_CALLS_NEWER_H
 
+#if !defined(__linux__) || !defined(__x86_64__)
+#error "newer.h is specific to Linux on x86-64"
+#endif
+
 #include <sys/syscall.h>
 
 #ifndef SYS_io_pgetevents

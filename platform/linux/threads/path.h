@@ -2,6 +2,10 @@
 #ifndef SEGUE_LINUX_PATH_H
 #define SEGUE_LINUX_PATH_H
 
+#ifndef __linux__
+#error "path.h is specific to Linux"
+#endif
+
 #include <segue/region.h>
 #include <stdint.h>
 
