@@ -17,7 +17,8 @@ struct adoption {
 };
 
 /* Reserves `whole` bytes of inaccessible addresses, of which each is at most PLATFORM_VIEWS_NEAR from each of the
- * `size` bytes at `at`, as far from there as that permits. Returns 0 if there is no room. Thread-safe. */
+ * `size` bytes at `at`: beside earlier reservations, or else as far from there as that permits. Returns 0 if there is
+ * no room. Not thread-safe. */
 uint64_t platform_reserve_near(uint64_t at, uint64_t size, uint64_t whole);
 
 /* What the pages are not fit for; NULL if they can be adopted. Thread-safe. */

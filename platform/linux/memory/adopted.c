@@ -30,11 +30,6 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-/* Between two addresses that are tried. */
-#define STEP (UINT64_C(16) << 20)
-/* No addresses for programs below. */
-#define LOWEST (UINT64_C(1) << 16)
-
 static long map(uint64_t at, uint64_t size, int protection, int flags)
 {
     return system_call6(CALL_MAP, (long)at, (long)size, protection, MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
@@ -56,21 +51,6 @@ static long move(uint64_t from, uint64_t old_size, uint64_t size, uint64_t to)
     long result =
         system_call6(SYS_mremap, (long)from, (long)old_size, (long)size, MREMAP_MAYMOVE | MREMAP_FIXED, (long)to, 0);
     return system_call_failed(result) ? result : 0;
-}
-
-uint64_t platform_reserve_near(uint64_t at, uint64_t size, uint64_t whole)
-{
-    const uint64_t spread = size + whole;
-    if (spread > PLATFORM_VIEWS_NEAR)
-        return 0;
-    for (uint64_t distance = (PLATFORM_VIEWS_NEAR - spread) & -(uint64_t)STEP; distance; distance -= STEP) {
-        uint64_t below = at - distance - whole, above = at + size + distance;
-        if (at > distance + whole + LOWEST && platform_reserve_at(below, whole) == 0)
-            return below;
-        if (platform_reserve_at(above, whole) == 0)
-            return above;
-    }
-    return 0;
 }
 
 /* The part of the range that begins at `at` and has one mapping. */

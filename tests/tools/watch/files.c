@@ -1,6 +1,6 @@
 /* files.c PATH: maps a file, in each way, and writes down each access that it makes to what is mapped of it, and each
- * mapping that comes, goes and moves, as `segue watch map:PATH` is to report them. With a second argument it waits for
- * a line on its standard input once the file is mapped shared. */
+ * mapping that comes, goes and moves, as `segue watch map:PATH` is to report them. With the second argument "wait" it
+ * waits for a line on its standard input once the file is mapped shared; with "many" it has many mappings at once. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
@@ -13,6 +13,7 @@
 
 #define PAGE 4096
 #define PAGES 4
+#define MANY 300
 
 static const char *path;
 static int file;
@@ -71,11 +72,22 @@ static void see_bus(int number, siginfo_t *info, void *unused)
     need(ftruncate(file, PAGES * PAGE) == 0, "ftruncate");
 }
 
+static int map_many(void)
+{
+    for (long i = 1; i <= MANY; i++)
+        put(map(PAGE, MAP_SHARED, 0), 0, i);
+    map(512 * 1024 * 1024, MAP_SHARED, 0);
+    return 0;
+}
+
 int main(int count, char **arguments)
 {
     path = arguments[1];
     file = open(path, O_RDWR | O_CREAT, 0600);
     need(file >= 0 && ftruncate(file, PAGES * PAGE) == 0, "open");
+
+    if (count > 2 && strcmp(arguments[2], "many") == 0)
+        return map_many();
 
     /* Shared: the file has it at once. */
     char *shared = map(PAGES * PAGE, MAP_SHARED, 0);

@@ -49,6 +49,11 @@ check "nothing else of the part" "0" "$(grep -c ': writes data+0x[^1]' report)"
 run --json -o report map:data -- "$files" data
 check "JSON" "1" "$(grep -c '"target":"data+0x3010",.*"access":"writes",.*"old":"0","new":"0xc"' report)"
 
+# Many at once, and a large one.
+run -o report map:data -- "$files" data many
+check "many mappings" "0 " "$status $(cat err)"
+check "each of many" "300 " "$(grep -c ': writes ' report) $(diff out <(seen) 2>&1)"
+
 # In a program that has mapped it already.
 rm -f told
 mkfifo told
