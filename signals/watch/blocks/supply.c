@@ -25,22 +25,46 @@ static uint64_t round_up(uint64_t value, uint64_t to)
     return (value + to - 1) & -to;
 }
 
-/* Pages far from everything, so that there is room for the second view; whole spans, with pages in front and behind
- * that belong to nothing. */
-static uint64_t map_pages(uint64_t size)
+/* Of a pool's pages, a span in front and one behind belong to nothing. */
+static uint64_t whole_size(const struct pool *pool)
 {
-    const uint64_t at = (uint64_t)(uintptr_t)platform_map_apart(size + 3 * SPAN_SIZE);
-    return at ? round_up(at, SPAN_SIZE) + SPAN_SIZE : 0;
+    return pool->size + 2 * SPAN_SIZE;
 }
 
-static bool begin_area(struct pool *pool)
+/* Whole spans, far from everything, so that there is room for the second view. */
+static bool map_pages(struct pool *pool)
+{
+    const uint64_t size = whole_size(pool) + SPAN_SIZE;
+    const uint64_t at = (uint64_t)(uintptr_t)platform_map_apart(size);
+    if (!at)
+        return false;
+    const uint64_t first = round_up(at, SPAN_SIZE), behind = first + whole_size(pool);
+    if (first > at)
+        platform_unmap((void *)(uintptr_t)at, first - at);
+    if (behind < at + size)
+        platform_unmap((void *)(uintptr_t)behind, at + size - behind);
+    pool->base = first + SPAN_SIZE;
+    return true;
+}
+
+static void unmap_pages(const struct pool *pool)
+{
+    platform_unmap((void *)(uintptr_t)(pool->base - SPAN_SIZE), whole_size(pool));
+}
+
+/* `*is_free`: nothing uses the pages. */
+static bool begin_area(struct pool *pool, bool *is_free)
 {
     struct adopted area = {.pages = {.at = pool->base, .size = pool->size}, .is_pool = true};
+    *is_free = true;
     if (areas_count() == AREAS_MOST || areas_make(&area, 1) != SEGUE_OK)
         return false;
     areas_insert(&area);
     pool->alias = area.pages.alias;
-    return platform_protect(pool->base, pool->size, PLATFORM_NONE) == 0;
+    if (platform_protect(pool->base, pool->size, PLATFORM_NONE) == 0)
+        return true;
+    *is_free = areas_give_back(areas_behind(pool->base)) == SEGUE_OK;
+    return false;
 }
 
 static size_t table_size(const struct pool *pool)
@@ -51,16 +75,18 @@ static size_t table_size(const struct pool *pool)
 
 static bool make(struct pool *pool)
 {
-    pool->base = map_pages(pool->size);
-    pool->blocks = pool->base ? platform_map_sparse(table_size(pool)) : NULL;
+    bool is_free = true;
+    if (!map_pages(pool))
+        return false;
+    pool->blocks = platform_map_sparse(table_size(pool));
     if (pool->blocks) {
         pool->spans = (struct span *)(void *)(pool->blocks + pool->size / SPAN_SIZE * SPAN_SLOTS);
-        if (begin_area(pool))
+        if (begin_area(pool, &is_free))
             return true;
         platform_unmap(pool->blocks, table_size(pool));
     }
-    if (pool->base)
-        platform_unmap((void *)(uintptr_t)pool->base, pool->size);
+    if (is_free)
+        unmap_pages(pool);
     return false;
 }
 
