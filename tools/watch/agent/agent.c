@@ -108,8 +108,10 @@ static bool has_heap(const struct shared *shared)
 static bool watch_heap(struct shared *shared)
 {
     for (uint32_t i = 0; i < shared->range_count; i++)
-        if (shared->ranges[i].is_heap)
-            shared->ranges[i].id = watch_without_range(shared->ranges[i].flags);
+        if (shared->ranges[i].is_heap && !(shared->ranges[i].id = watch_without_range(shared->ranges[i].flags))) {
+            snprintf(shared->reason, sizeof shared->reason, "there is no memory for its watches, or too many of them");
+            return false;
+        }
     return matches_begin(shared);
 }
 
