@@ -533,9 +533,20 @@ static void print_counts(struct report *report, FILE *to, size_t most)
 static void say_what_is_lost(const struct report *report)
 {
     const struct counts_place *table = report->program->shared->counts;
-    if (table[COUNTS_PLACES].reads)
-        complain(VERB, "%" PRIu64 " accesses could not be counted: they are by more than %u instructions",
-                 table[COUNTS_PLACES].reads, COUNTS_PLACES);
+    const uint64_t lost = table[COUNTS_PLACES].reads;
+    if (lost)
+        complain(VERB, "%" PRIu64 " access%s could not be counted: more than %u instructions access the targets", lost,
+                 lost == 1 ? "" : "es", COUNTS_PLACES);
+}
+
+static void say_what_is_unwatched(uint64_t blocks)
+{
+    static const char why[] =
+        "of 1 GiB or more, or there was no memory; heap:SIZE-SIZE or heap@FUNCTION asks for fewer";
+    if (blocks == 1)
+        complain(VERB, "1 block is not watched: it is %s", why);
+    else if (blocks)
+        complain(VERB, "%" PRIu64 " blocks are not watched: they are %s", blocks, why);
 }
 
 void report_meanwhile(struct report *report)
@@ -560,9 +571,7 @@ bool report_end(struct report *report)
 {
     const struct options *options = report->options;
     errno = 0;
-    if (report->program->shared->unwatched_blocks)
-        complain(VERB, "%" PRIu64 " blocks are not watched: there was no memory for them where blocks are watched",
-                 report->program->shared->unwatched_blocks);
+    say_what_is_unwatched(report->program->shared->unwatched_blocks);
     if (options->counts) {
         live_end(&report->live);
         print_counts(report, report->to, SIZE_MAX);

@@ -79,7 +79,7 @@ static uint64_t distance_of(const struct wanted *wanted, uint64_t at)
     return at < wanted->pages ? wanted->pages - (at + wanted->size) : at - wanted->pages_end;
 }
 
-/* The farthest of the gap's addresses, if that is farther than `*at`, or there is none yet. */
+/* The farthest of the gap's addresses, if that is farther than `*at`, or that is 0. */
 static bool look_at_gap(const struct wanted *wanted, const struct gap *gap, uint64_t *at)
 {
     const uint64_t last = gap->end - gap->start >= wanted->size ? gap->end - wanted->size : 0;

@@ -83,7 +83,9 @@ run -o report map:copy -- ./copy data
 check "code" "0 segue watch: map:copy: its code was mapped, too, which is not watched done" \
   "$status $(sort -r err | paste -sd' ')"
 for target in 'map::it wants a file' 'map:.:it is a directory' 'map:no/file:there is no such file' \
-  'map:/dev/null:it is neither a file nor a disk' 'map:data+1:0:SIZE is 0'; do
+  'map:/dev/null:it is neither a file nor a disk' 'map:data+1:0:SIZE is 0' \
+  'map:data+zz:4:there is no such file; a part of one is' 'map:data+-4:8:there is no such file; a part of one is' \
+  'map:data+4:there is no such file; a part of one is'; do
   run "${target%:*}" -- /bin/true
   check "$target" "1 1" "$status $(grep -c "^segue watch: ${target%:*}: ${target##*:}" err)"
 done

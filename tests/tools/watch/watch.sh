@@ -124,6 +124,11 @@ refuses "'main' is a function" main -- "$counter"
 refuses "'per_thread' is thread-local" per_thread -- "$counter"
 refuses "'12' is not ADDRESS:SIZE" 12 -- "$counter"
 refuses "no memory is mapped" 16:8 -- "$counter"
+for range in 0:8 0xffffffffffffffff:8 0x100000000000000:1 0xfffffffffffff8:16; do
+  refuses "$range: no program has memory there" "$range" -- "$counter"
+done
+refuses "no memory is mapped" 0x7ffffffff000:8 -- "$counter"
+refuses "of which SIZE is at least 1" 16:0 -- "$counter"
 refuses "has not loaded a file 'libx.so'" libx.so:x -- "$counter"
 refuses "the C library's own" libc.so.6:environ -- "$counter"
 refuses "is it stripped?" counter -- "$stripped"

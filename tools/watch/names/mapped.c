@@ -38,6 +38,16 @@ static const char *part_of(const char *path, uint64_t *offset, uint64_t *size)
     return plus && read_number(&at, ':', offset) && read_number(&at, 0, size) ? plus : NULL;
 }
 
+/* The number of a part is wrong, or missing: what is in front of the "+" is a file. */
+static bool has_wrong_part(const char *path)
+{
+    const char *plus = strrchr(path, '+');
+    char *file = plus ? strndup(path, (size_t)(plus - path)) : NULL;
+    const bool has = file && access(file, F_OK) == 0;
+    free(file);
+    return has;
+}
+
 static char *absolute(const char *path)
 {
     char folder[PATH_MAX], *whole;
@@ -99,8 +109,11 @@ bool mapped_find(const char *name, struct target *target)
 {
     const char *typed = name + sizeof PREFIX - 1;
     uint64_t offset = 0, size = 0, whole = 0;
-    const char *part = access(typed, F_OK) == 0 ? NULL : part_of(typed, &offset, &size);
+    const bool is_there = access(typed, F_OK) == 0;
+    const char *part = is_there ? NULL : part_of(typed, &offset, &size);
     *target = (struct target){.name = name, .offset = offset};
+    if (!is_there && !part && has_wrong_part(typed))
+        return fail(target, "there is no such file; a part of one is map:PATH+OFFSET:SIZE, with two numbers");
     target->shown = strndup(typed, part ? (size_t)(part - typed) : strlen(typed));
     target->path = target->shown && *target->shown ? absolute(target->shown) : NULL;
     if (!target->path)

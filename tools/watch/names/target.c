@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "decode/x86/page.h"
+#include "signals/regions/table.h"
 #include "tools/support/message.h"
 #include "tools/support/verb.h"
 #include "tools/watch/names/demangled.h"
@@ -105,10 +107,20 @@ static int look_at_module(Dwfl_Module *module, void **unused, const char *name, 
     return search->module ? DWARF_CB_ABORT : DWARF_CB_OK;
 }
 
+/* The target that such a name is only the beginning of; NULL for any other name. */
+static const char *whole_of(const struct search *search)
+{
+    if (!search->symbols.file && strcmp(search->name, "heap") == 0)
+        return "heap:SIZE or heap@FUNCTION, blocks of the heap";
+    return !search->symbols.file && strcmp(search->name, "map") == 0 ? "map:PATH, what is mapped of a file" : NULL;
+}
+
 static bool complain_of_unknown(const struct search *search)
 {
     if (search->other)
         complain(VERB, "'%s' is several variables: %s, %s; say which", search->name, search->loose, search->other);
+    else if (whole_of(search))
+        complain(VERB, "there is no variable '%s'; did you mean %s?", search->name, whole_of(search));
     else if (search->symbols.file && !search->symbols.files)
         complain(VERB, "the program has not loaded a file '%.*s' when it begins", (int)search->symbols.file_length,
                  search->symbols.file);
@@ -147,13 +159,17 @@ static bool is_addresses(const char *name)
 static bool read_addresses(const char *name, struct target *target)
 {
     const char *at = name;
-    if (read_number(&at, &target->address) && *at++ == ':' && read_number(&at, &target->size) && *at == 0 &&
-        target->size) {
-        target->element = target->size <= 8 ? target->size : 0;
-        return true;
+    if (!read_number(&at, &target->address) || *at++ != ':' || !read_number(&at, &target->size) || *at ||
+        !target->size) {
+        complain(VERB, "'%s' is not ADDRESS:SIZE, two numbers, of which SIZE is at least 1", name);
+        return false;
     }
-    complain(VERB, "'%s' is not ADDRESS:SIZE, two numbers", name);
-    return false;
+    if (!target->address || target->address >= TABLE_LIMIT || target->size > TABLE_LIMIT - target->address) {
+        complain(VERB, "%s: no program has memory there; /proc/PID/maps lists what a process has", name);
+        return false;
+    }
+    target->element = target->size <= 8 ? target->size : 0;
+    return true;
 }
 
 /* ---- parts ---- */
@@ -334,12 +350,31 @@ static bool find(const struct code *code, const char *name, struct target *targe
     return found;
 }
 
+/* Behind the module's last segment, with the part that no file holds. */
+static uint64_t end_of(Dwfl_Module *module)
+{
+    GElf_Addr bias;
+    Elf *elf = dwfl_module_getelf(module, &bias);
+    size_t count = 0;
+    uint64_t end = 0;
+    if (!elf || elf_getphdrnum(elf, &count) != 0)
+        return UINT64_MAX;
+    for (size_t i = 0; i < count; i++) {
+        GElf_Phdr header;
+        if (gelf_getphdr(elf, (int)i, &header) && header.p_type == PT_LOAD && header.p_vaddr + header.p_memsz > end)
+            end = header.p_vaddr + header.p_memsz;
+    }
+    return bias + ((end + PAGE - 1) & -(uint64_t)PAGE);
+}
+
 /* The C library accesses its own data with all signals blocked, as at a thread's end: a fault then kills the program.
- */
-static bool is_of_c_library(Dwfl_Module *module)
+ * Addresses behind a module are the module's, too, to libdwfl. */
+static bool is_of_c_library(Dwfl_Module *module, uint64_t address)
 {
     const char *path = module ? dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL) : NULL;
     const char *name = path ? base_name(path) : "";
+    if (path && address >= end_of(module))
+        return false;
     return strncmp(name, "libc.so", 7) == 0 || strncmp(name, "ld-linux", 8) == 0;
 }
 
@@ -377,7 +412,7 @@ bool target_find(const struct code *code, const char *name, struct target *targe
         return find_heap(code, name, target);
     if (!find(code, name, target, &module))
         return false;
-    if (!is_of_c_library(module))
+    if (!is_of_c_library(module, target->address))
         return true;
     complain(VERB,
              "%s: it is the C library's own, which accesses it with all signals blocked: that would end the program",

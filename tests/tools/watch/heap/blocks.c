@@ -7,7 +7,8 @@
  *   freed   to blocks of 48 bytes that are freed already
  *   child   as 48, in a child made by fork
  *
- * It also looks at what an allocator must keep to: alignment, zeroes, contents, sizes. */
+ * It also looks at what an allocator must keep to: alignment, zeroes, contents, sizes. With the argument hugeN it only
+ * allocates so many blocks of 1 GiB. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <malloc.h>
@@ -224,9 +225,21 @@ APART static void touch_freed(void)
     note(1u << FREED | 1u << SIZE_48 | 1u << NODES);
 }
 
+/* So many blocks of 1 GiB, which are too large. */
+static int allocate_huge(int count)
+{
+    for (int i = 0; i < count; i++) {
+        hidden = malloc((size_t)1 << 30);
+        free(hidden);
+    }
+    return 0;
+}
+
 int main(int count, char **arguments)
 {
     pthread_t threads[THREADS];
+    if (count > 1 && strncmp(arguments[1], "huge", 4) == 0)
+        return allocate_huge(arguments[1][4] - '0');
     for (unsigned i = 0; i < THREADS; i++)
         if (pthread_create(&threads[i], NULL, work, NULL) != 0)
             return 1;
@@ -248,6 +261,5 @@ int main(int count, char **arguments)
         free(twice);
         free(hidden);
     }
-    (void)arguments;
     return 0;
 }

@@ -74,6 +74,11 @@ watch heap:48 -- "$blocks" freed twice
 check "a block that is freed twice" 134 "$status"
 check "is said" yes "$(shows 'a block that was watched is freed twice')"
 
+watch heap:1073741824 -- "$blocks" huge1
+check "a block that is too large" "0 yes" "$status $(shows ': 1 block is not watched: it is of 1 GiB or more')"
+watch heap:1073741824 -- "$blocks" huge2
+check "two of them" "0 yes" "$status $(shows ': 2 blocks are not watched: they are of 1 GiB or more')"
+
 if [ -n "$made" ]; then
   watch --read --write heap@shop::Cart::make -- "$made"
   check "operator new" "$(cut -d' ' -f1 "$work/out")" "$(wc -l < "$work/err")"
@@ -98,6 +103,7 @@ refuses "'heap:48-40' is not heap:SIZE" heap:48-40 -- "$blocks"
 refuses "heap@make_nod: there is no function 'make_nod'; did you mean make_node?" heap@make_nod -- "$blocks"
 refuses "heap@: the name of a function is missing" heap@ -- "$blocks"
 refuses "the program has not loaded a file 'libx.so'" heap@libx.so:make -- "$blocks"
+refuses "did you mean heap:SIZE or heap@FUNCTION" heap -- "$blocks"
 refuses "exclude --pid" --pid $$ heap:48
 refuses "exclude --heat" --heat "$work/map.png" heap:48 -- "$blocks"
 refuses "it has an allocator of its own" heap:48 -- "$own"
