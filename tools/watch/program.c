@@ -131,17 +131,30 @@ static bool set_length(int file, size_t size)
     return is_set;
 }
 
-static bool make_shared(struct program *program, int *file)
+/* Keeps a descriptor of its own. False, with a message, if there is no memory. */
+static bool map_shared(struct program *program, int file)
 {
-    *file = memfd_create("segue-watch", 0);
     void *memory = MAP_FAILED;
-    if (*file >= 0 && set_length(*file, shared_size()))
-        memory = mmap(NULL, shared_size(), PROT_READ | PROT_WRITE, MAP_SHARED, *file, 0);
+    program->memory = file >= 0 ? fcntl(file, F_DUPFD_CLOEXEC, 0) : -1;
+    if (program->memory >= 0)
+        memory = mmap(NULL, shared_size(), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (memory == MAP_FAILED) {
         complain(VERB, "there is no memory for the queue: %s", strerror(errno));
         return false;
     }
     program->shared = memory;
+    return true;
+}
+
+static bool make_shared(struct program *program, int *file)
+{
+    *file = memfd_create("segue-watch", MFD_ALLOW_SEALING);
+    if (*file >= 0 && !set_length(*file, shared_size())) {
+        close(*file);
+        *file = -1;
+    }
+    if (!map_shared(program, *file))
+        return false;
     program->shared->command = (uint32_t)getpid();
     return true;
 }
@@ -336,7 +349,6 @@ bool program_attach(struct program *program, struct code *code)
 {
     static char name[32];
     char path[64];
-    void *memory = MAP_FAILED;
     char *agent = find_library("libsegue-watch.so", "libsegue-watch.so");
     snprintf(path, sizeof path, "/proc/%d/comm", (int)code->process);
     snprintf(name, sizeof name, "process %d", (int)code->process);
@@ -356,13 +368,10 @@ bool program_attach(struct program *program, struct code *code)
     free(agent);
     if (file < 0)
         return false;
-    memory = mmap(NULL, shared_size(), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    const bool is_mapped = map_shared(program, file);
     close(file);
-    if (memory == MAP_FAILED) {
-        complain(VERB, "there is no memory for the queue: %s", strerror(errno));
+    if (!is_mapped)
         return false;
-    }
-    program->shared = memory;
     if (wait_for(program, SHARED_READY))
         return true;
     complain(VERB, "%s has ended", program->name);
@@ -414,6 +423,16 @@ void program_stop(struct program *program)
         waitpid(program->process, &program->status, 0);
     }
     program->has_ended = true;
+}
+
+/* Memory that a process can write to cannot be sealed against that. */
+bool program_has_children(struct program *program)
+{
+    munmap(program->shared, shared_size());
+    program->shared = NULL;
+    const bool has = fcntl(program->memory, F_ADD_SEALS, F_SEAL_WRITE) != 0 && errno == EBUSY;
+    close(program->memory);
+    return has;
 }
 
 int program_leave(const struct program *program)

@@ -12,6 +12,8 @@ struct program {
     const char *name;
     pid_t process;
     struct shared *shared;
+    /* A descriptor of that. */
+    int memory;
     /* As waitpid has it, once it has ended. */
     bool has_ended;
     int status;
@@ -39,6 +41,10 @@ bool program_go(struct program *program);
 
 /* Whether it has ended by now. */
 bool program_has_ended(struct program *program);
+
+/* Once it has ended, and all else is done: whether children that it has made by fork go on. It has no shared memory
+ * afterwards. */
+bool program_has_children(struct program *program);
 
 /* Ends it before its own code has begun. */
 void program_stop(struct program *program);

@@ -204,6 +204,16 @@ static bool begin_code(const struct options *options, struct code *code, pid_t p
     return false;
 }
 
+/* Until here their accesses were reported. */
+static void look_at_children(const struct options *options, struct program *program)
+{
+    if (options->follows && program->has_ended && program_has_children(program))
+        complain(VERB,
+                 "%s has ended, and children that it made by fork go on: what they do from now on is not reported; "
+                 "keep %s in the foreground, or watch a child by --pid",
+                 program->name, program->name);
+}
+
 /* The program waits, and its code has not begun. */
 static int watch(const struct options *options, struct program *program, struct code *code, struct target *targets)
 {
@@ -223,7 +233,9 @@ static int watch(const struct options *options, struct program *program, struct 
     report_all(options, program, report);
     mapped_say(program->shared, targets);
     /* Their instructions are looked up in files. */
-    return report_end(report) ? program_leave(program) : EXIT_FAILED;
+    const bool is_written = report_end(report);
+    look_at_children(options, program);
+    return is_written ? program_leave(program) : EXIT_FAILED;
 }
 
 /* The program runs. */
@@ -253,7 +265,9 @@ static int watch_running(const struct options *options, struct code *code, struc
     const char *left = program_left(&program);
     if (left)
         complain(VERB, "%s is not as before: %s", program.name, left);
-    return report_end(report) && !left ? EXIT_DONE : EXIT_FAILED;
+    const bool is_written = report_end(report);
+    look_at_children(options, &program);
+    return is_written && !left ? EXIT_DONE : EXIT_FAILED;
 }
 
 static int watch_started(const struct options *options, struct code *code, struct target *targets)

@@ -65,10 +65,23 @@ static int kill_children(void)
     return 3;
 }
 
+/* A child that goes on until there is nothing more to read. */
+static int leave_child(void)
+{
+    char byte;
+    if (fork() == 0)
+        while (read(STDIN_FILENO, &byte, 1) > 0)
+            counter++;
+    counter++;
+    return 3;
+}
+
 int main(int argc, char **argv)
 {
     pthread_t threads[THREADS];
     (void)argv;
+    if (argc > 7)
+        return leave_child();
     if (argc > 6)
         return kill_children();
     if (argc > 5)

@@ -83,6 +83,15 @@ check "and has a control character" "100 0" \
 watch --follow -o "$work/file" counter -- "$counter" 1 2 3 4 5 6
 check "children that are killed" "3 killed" "$status $(cat "$work/out")"
 
+check "and are there no more" "" "$(cat "$work/err")"
+mkfifo "$work/wait"
+exec 9<> "$work/wait"
+watch --follow -o "$work/file" counter -- "$counter" 1 2 3 4 5 6 7 < "$work/wait" 9>&-
+check "a child that goes on" "3 1" "$status $(grep -c 'children that it made by fork go on' "$work/err")"
+watch -o "$work/file" counter -- "$counter" 1 2 3 4 5 6 7 < "$work/wait" 9>&-
+check "is not asked for" "3 " "$status $(cat "$work/err")"
+exec 9>&-
+
 native=$("$spawned")
 watch --count --read --write attributes actions words -- "$spawned"
 check "what is read with all signals blocked, and the program's own mask" "$native" "$(cat "$work/out")"

@@ -176,7 +176,7 @@ static int make_memory(struct shared **shared)
     struct rlimit limit;
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < shared_size())
         return -EFBIG;
-    int file = memfd_create("segue-watch", MFD_CLOEXEC);
+    int file = memfd_create("segue-watch", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (file < 0)
         return -errno;
     void *memory = MAP_FAILED;
