@@ -187,21 +187,22 @@ static struct {
     const struct hot_slot *slots[HOT_SLOTS];
 } asked;
 
-/* Under the lock of the regions. */
-static void write_asked(void)
+/* Under the lock of the regions: the slot has been opened, or closed. */
+static void write_asked(const struct hot_slot *slot)
 {
+    const bool is_in = slot->is_open && slot->mode == BODY_POLICY;
     uint32_t count = 0, sequence = asked.sequence;
     __atomic_store_n(&asked.sequence, sequence + 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    for (size_t i = 0; i < slots_begun; i++) {
-        if (!slots[i].is_taken || !slots[i].is_open || slots[i].mode != BODY_POLICY)
-            continue;
-        uint32_t at = count++;
-        for (; at && asked.slots[at - 1]->region.window.base > slots[i].region.window.base; at--)
-            asked.slots[at] = asked.slots[at - 1];
-        asked.slots[at] = &slots[i];
-    }
-    asked.count = count;
+    for (uint32_t i = 0; i < asked.count; i++)
+        if (asked.slots[i] != slot)
+            asked.slots[count++] = asked.slots[i];
+    uint32_t at = count;
+    for (; is_in && at && asked.slots[at - 1]->region.window.base > slot->region.window.base; at--)
+        asked.slots[at] = asked.slots[at - 1];
+    if (is_in)
+        asked.slots[at] = slot;
+    asked.count = count + is_in;
     __atomic_store_n(&asked.sequence, sequence + 2, __ATOMIC_SEQ_CST);
 }
 
@@ -273,7 +274,7 @@ void hot_slot_open(struct hot_slot *slot)
     __atomic_store_n(&slot->is_open, true, __ATOMIC_SEQ_CST);
     write_all_limits(slot, slot->region.window.size);
     write_regions();
-    write_asked();
+    write_asked(slot);
     slot->openings++;
     __atomic_store_n(&slot->leads, slot->mode == BODY_LED || slot->watched, __ATOMIC_SEQ_CST);
 }
@@ -284,7 +285,7 @@ void hot_slot_close(struct hot_slot *slot)
     __atomic_store_n(&slot->asked, leaf_that_refuses, __ATOMIC_SEQ_CST);
     write_all_limits(slot, 0);
     write_regions();
-    write_asked();
+    write_asked(slot);
 }
 
 void hot_slot_change(struct hot_slot *slot, const struct segue_region *region)
