@@ -13,13 +13,13 @@
 #include <errno.h>
 #include <stddef.h>
 
+#include "decode/x86/canonical.h"
 #include "decode/x86/page.h"
 #include "platform/memory/mappings.h"
 #include "platform/memory/memory.h"
 
-/* No addresses for programs below, and from there on. */
+/* No addresses for programs below. */
 #define LOWEST (UINT64_C(1) << 16)
-#define LIMIT ((UINT64_C(1) << 47) - PAGE)
 /* Linux keeps so much free below a stack, too (arch/x86/mm/mmap.c, mmap_base). */
 #define ROOM_TO_GROW (UINT64_C(128) << 20)
 /* Other threads may map what was free. */
@@ -43,9 +43,10 @@ static struct gap run, around;
 static struct wanted wanted_of(uint64_t at, uint64_t size, uint64_t whole)
 {
     const uint64_t below = at + size - PLATFORM_VIEWS_NEAR, above = at + PLATFORM_VIEWS_NEAR;
+    const uint64_t limit = canonical_user_end();
     return (struct wanted){
         .lowest = at + size > PLATFORM_VIEWS_NEAR + LOWEST ? (below + PAGE - 1) & -(uint64_t)PAGE : LOWEST,
-        .highest = ((above < LIMIT ? above : LIMIT) - whole) & -(uint64_t)PAGE,
+        .highest = ((above < limit ? above : limit) - whole) & -(uint64_t)PAGE,
         .size = whole,
         .pages = at,
         .pages_end = at + size,
@@ -103,7 +104,7 @@ static uint64_t find_free(const struct wanted *wanted, struct gap *found)
 {
     char piece[PIECE];
     struct mappings list;
-    const struct mapping end = {.start = LIMIT};
+    const struct mapping end = {.start = canonical_user_end()};
     struct mapping below = {.end = LOWEST}, above;
     uint64_t at = 0;
     if (!mappings_open(&list, piece, sizeof piece))

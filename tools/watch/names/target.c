@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "decode/x86/canonical.h"
 #include "decode/x86/page.h"
-#include "signals/regions/table.h"
 #include "tools/support/message.h"
 #include "tools/support/verb.h"
 #include "tools/watch/names/demangled.h"
@@ -164,7 +164,8 @@ static bool read_addresses(const char *name, struct target *target)
         complain(VERB, "'%s' is not ADDRESS:SIZE, two numbers, of which SIZE is at least 1", name);
         return false;
     }
-    if (!target->address || target->address >= TABLE_LIMIT || target->size > TABLE_LIMIT - target->address) {
+    const uint64_t limit = canonical_user_end();
+    if (!target->address || target->address >= limit || target->size > limit - target->address) {
         complain(VERB, "%s: no program has memory there; /proc/PID/maps lists what a process has", name);
         return false;
     }
