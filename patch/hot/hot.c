@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "decode/x86/instructions/jumps.h"
 #include "patch/hot/space/chunks.h"
 #include "patch/hot/space/rooms.h"
 #include "patch/poke/poke.h"
@@ -369,7 +370,7 @@ static bool is_led_to(const struct hot_body *body)
     for (size_t at = 0; at + PUN_JUMP <= size; at++) {
         int32_t distance;
         memcpy(&distance, bytes + at + 1, sizeof distance);
-        if (bytes[at] == PUN_OPCODE && body->site + at + PUN_JUMP + (uint64_t)(int64_t)distance == body->address)
+        if (bytes[at] == JUMP && body->site + at + PUN_JUMP + (uint64_t)(int64_t)distance == body->address)
             return true;
     }
     return false;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "decode/x86/canonical.h"
+#include "decode/x86/instructions/jumps.h"
 
 /* A prefix that a direct jump ignores: ES. Not CS or DS, which once meant predictions of branches. */
 #define PREFIX 0x26
@@ -57,7 +58,7 @@ bool pun_window_moved(uint64_t address, unsigned length, struct pun_window *wind
     unsigned at = length - 1;
     window->origin = address + PUN_JUMP;
     window->mask = UINT32_C(0xff) << 8 * at;
-    window->value = (uint32_t)PUN_OPCODE << 8 * at;
+    window->value = (uint32_t)JUMP << 8 * at;
     return true;
 }
 
@@ -153,7 +154,7 @@ bool pun_encode(uint64_t address, const uint8_t *bytes, unsigned length, unsigne
         return false;
     uint32_t displacement = (uint32_t)(target - window.origin);
     memset(changed, PREFIX, prefixes);
-    changed[prefixes] = PUN_OPCODE;
+    changed[prefixes] = JUMP;
     memcpy(changed + prefixes + 1, &displacement, pun_changed(length, prefixes) - prefixes - 1);
     return true;
 }

@@ -22,7 +22,6 @@
 
 /* The bytes of a jump without prefixes. */
 #define PUN_JUMP 5u
-#define PUN_OPCODE 0xe9
 /* The most prefixes before it, and the most bytes of a jump. */
 #define PUN_PREFIXES 3u
 #define PUN_BYTES (PUN_JUMP + PUN_PREFIXES)

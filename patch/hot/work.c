@@ -5,12 +5,12 @@
 
 #include "decode/relocate/length.h"
 #include "decode/scratch.h"
+#include "decode/x86/instructions/jumps.h"
 #include "platform/clock.h"
 #include "text.h"
 
 #define LOCK 0xf0
 #define SHORT_CONDITIONAL 0x70
-#define SHORT_JUMP 0xeb
 
 struct works works;
 static struct decode_scratch scratch;
@@ -117,7 +117,7 @@ bool work_has_two_entries(uint64_t address)
         return false;
     /* A short jump to its second byte; or the byte before it, which may be another instruction's last one. */
     if (bytes[2] == LOCK)
-        return bytes[1] == 1 && ((bytes[0] & 0xf0) == SHORT_CONDITIONAL || bytes[0] == SHORT_JUMP);
+        return bytes[1] == 1 && ((bytes[0] & 0xf0) == SHORT_CONDITIONAL || bytes[0] == JUMP_SHORT);
     return bytes[1] == LOCK && decode_in(&scratch, SEGUE_MODE_64, bytes + 1, size - 1, &insn) == SEGUE_OK;
 }
 

@@ -7,13 +7,13 @@
 #include <string.h>
 
 #include "decode/relocate/length.h"
+#include "decode/x86/instructions/syscall.h"
 
-#define SITE_SIZE 2
 /* More than a short branch can reach. */
 #define REACH 256
 #define AT_ONCE 256u
 
-static const uint8_t call_bytes[SITE_SIZE] = {0x0f, 0x05};
+static const uint8_t call_bytes[SYSCALL_SIZE] = {SYSCALL_BYTES};
 
 /* One pair of bytes that looks like SYSCALL. Sorted by address. */
 struct candidate {
@@ -44,7 +44,7 @@ static bool add(struct candidates *to, uint64_t address)
 static bool collect(const struct segue_segment_code *code, struct candidates *to)
 {
     const uint8_t *end = code->bytes + code->size, *at = code->bytes;
-    while ((at = memchr(at, call_bytes[0], (size_t)(end - at))) != NULL && at + SITE_SIZE <= end) {
+    while ((at = memchr(at, call_bytes[0], (size_t)(end - at))) != NULL && at + SYSCALL_SIZE <= end) {
         if (at[1] == call_bytes[1] && !add(to, code->address + (uint64_t)(at - code->bytes)))
             return false;
         at++;

@@ -12,8 +12,8 @@
 #include "decode/mnemonics/mnemonics.h"
 #include "decode/orders.h"
 #include "decode/relocate/length.h"
+#include "decode/x86/instructions/syscall.h"
 
-#define SITE_SIZE 2
 #define FARTHEST_BACK 128
 #define FARTHEST_ON 127
 #define FUNCTION_ALIGNMENT 16
@@ -156,7 +156,7 @@ static bool find_runs(struct search *search, uint64_t start, uint64_t end, uint6
         count += step.does_nothing;
         if (!step.does_nothing && run && is_fill(run, at) && count <= MOST_INSTRUCTIONS)
             add(search, run, at);
-        if (step.does_nothing && at == search->site + SITE_SIZE)
+        if (step.does_nothing && at == search->site + SYSCALL_SIZE)
             return false;
         search->met_site |= at == search->site;
         if (!step.does_nothing) {
@@ -252,8 +252,8 @@ bool padding_find(const struct segue_segment_code *code, uint64_t site, struct p
     struct search search = {
         .code = code,
         .site = site,
-        .first = site + SITE_SIZE - FARTHEST_BACK,
-        .last = site + SITE_SIZE + FARTHEST_ON,
+        .first = site + SYSCALL_SIZE - FARTHEST_BACK,
+        .last = site + SYSCALL_SIZE + FARTHEST_ON,
     };
     struct near near;
     for (size_t i = 0; i < code->function_count; i++) {

@@ -66,7 +66,6 @@ void calls_keep(uint64_t signals);
 /* The caller has put the second byte of an instruction that faults (CLTS) in place of SYSCALL's at some of these
  * addresses, which are sorted, or will: their calls trap by SIGSEGV. That array stays. It takes the place of
  * calls_arm, which then does nothing; so does calls_disarm. Before calls_prepare. Not async-signal-safe. */
-#define CALLS_BYTES 0x0f, 0x05
 #define CALLS_STAND_IN 0x06
 void calls_use_sites(const uint64_t *sites, size_t count);
 

@@ -14,6 +14,7 @@
 
 #include "busy.h"
 #include "calls_report.h"
+#include "decode/x86/instructions/syscall.h"
 #include "emulate/details.h"
 #include "emulate/plan.h"
 #include "emulate/windows/guard.h"
@@ -473,7 +474,7 @@ static void finish_done(struct work *work, const struct system_call *call)
 {
     question_finish(work);
     if (frame_instruction(call->native.context) == call->instruction)
-        frame_set_instruction(call->native.context, call->instruction + 2);
+        frame_set_instruction(call->native.context, call->instruction + SYSCALL_SIZE);
 }
 
 static void serve(struct work *work, const struct system_call *call)

@@ -172,6 +172,9 @@ static void upper_half(void)
     waitpid((pid_t)child, &status, 0);
     syscall((long)(up | SYS_rt_sigprocmask), SIG_BLOCK, &all, &mask, 8);
     syscall((long)(up | SYS_rt_sigprocmask), SIG_SETMASK, &mask, NULL, 8);
+    long changed = syscall(SYS_rt_sigprocmask, (long)(up | SIG_BLOCK), &all, &mask, 8);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, 8);
+    say("upper half of an int", changed == 0);
     say("upper half", base == same && WEXITSTATUS(status) == 4);
 }
 

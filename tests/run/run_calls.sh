@@ -10,7 +10,7 @@ table=tools/run/syscalls/calls.inc page=docs/run.md
 of_table() {
     awk -F'[(), ]+' -v wanted="$1" '
         /^CALL\(/ {
-            kind = $6 == "NULL" ? "none" : $6 ~ /(^|_)lead(_|$)/ ? "leads" : "does"
+            kind = $5 == "NULL" ? "none" : $5 ~ /(^|_)lead(_|$)/ ? "leads" : "does"
             if (kind == wanted) print $2
         }' "$table" | sort
 }

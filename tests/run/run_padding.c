@@ -4,8 +4,10 @@
 
 #include <link.h>
 #include <string.h>
+#include <sys/mman.h>
 
-#include "patch/scan/padding.h"
+#include "decode/x86/page.h"
+#include "patch/scan/detour.h"
 #include "patch/scan/unwind.h"
 
 /* A piece of code, "name" to "name_end", with labels of its own. What the assembler fills an alignment with is padding
@@ -400,6 +402,83 @@ static void most_of_the_C_library_s_system_calls_have_some(void **state)
     assert_true(sites.with > 4 * sites.without);
 }
 
+/* --- The jumps of a detour. --- */
+
+CODE(short_function, "xorl %eax, %eax\n"
+                     "short_function_site: syscall\n"
+                     "ret\n"
+                     ".p2align 4\n"
+                     "ret");
+extern const uint8_t short_function_site[];
+
+CODE(long_function, "xorl %eax, %eax\n"
+                    "long_function_site: syscall\n"
+                    ".fill 36, 1, 0x50\n"
+                    "ret\n"
+                    ".p2align 4\n"
+                    "ret");
+extern const uint8_t long_function_site[];
+
+CODE(in_its_place, "movl $7, %eax\n"
+                   "ret\n");
+
+#define COPIED (2 * PAGE)
+
+/* A copy of the code, at that offset of two pages; finds its site's place. */
+static bool place_copy(uint8_t *pages, size_t offset, const uint8_t *start, const uint8_t *end, const uint8_t *site,
+                       struct detour_place *place)
+{
+    uint64_t at = address_of(pages) + offset, size = (uint64_t)(end - start);
+    struct segue_extent function = {at, at + size};
+    struct segue_segment_code code = {pages + offset, size, at, &function, 1, {0}};
+    memcpy(pages + offset, start, size);
+    return detour_find(&code, at + (uint64_t)(site - start), place);
+}
+
+static uint8_t *map_pages(void)
+{
+    uint8_t *pages = mmap(NULL, COPIED, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(pages, MAP_FAILED);
+    return pages;
+}
+
+static void the_jumps_of_a_detour_lead_to_it(void **state)
+{
+    uint8_t *pages = map_pages(), *to = pages + 256;
+    struct detour_place place;
+    struct detour_bytes bytes;
+    (void)state;
+    assert_true(place_copy(pages, 0, short_function, short_function_end, short_function_site, &place));
+    assert_true(detour_reaches(&place, address_of(to)));
+    memcpy(to, in_its_place, (size_t)(in_its_place_end - in_its_place));
+    detour_encode(&place, address_of(to), &bytes);
+    memcpy((void *)(uintptr_t)place.padding.address, bytes.jump, place.padding.size);
+    memcpy((void *)(uintptr_t)place.site, bytes.site, sizeof bytes.site);
+    assert_int_equal(((int (*)(void))(uintptr_t)pages)(), 7);
+    munmap(pages, COPIED);
+}
+
+static void a_detour_reaches_two_gibibytes(void **state)
+{
+    uint64_t behind = 0x7f0000000015;
+    struct detour_place place = {.site = behind - 15, .padding = {behind - DETOUR_JUMP_SIZE, DETOUR_JUMP_SIZE}};
+    (void)state;
+    assert_true(detour_reaches(&place, behind + INT32_MAX));
+    assert_false(detour_reaches(&place, behind + INT32_MAX + 1u));
+    assert_true(detour_reaches(&place, behind - ((uint64_t)1 << 31)));
+    assert_false(detour_reaches(&place, behind - ((uint64_t)1 << 31) - 1));
+}
+
+static void a_detour_is_in_its_site_s_page(void **state)
+{
+    uint8_t *pages = map_pages();
+    struct detour_place place;
+    (void)state;
+    assert_true(place_copy(pages, 0, long_function, long_function_end, long_function_site, &place));
+    assert_false(place_copy(pages, PAGE - 16, long_function, long_function_end, long_function_site, &place));
+    munmap(pages, COPIED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -421,6 +500,9 @@ int main(void)
         cmocka_unit_test(what_follows_a_function_that_goes_on_is_not),
         cmocka_unit_test(what_was_taken_is_not_found_again),
         cmocka_unit_test(most_of_the_C_library_s_system_calls_have_some),
+        cmocka_unit_test(the_jumps_of_a_detour_lead_to_it),
+        cmocka_unit_test(a_detour_reaches_two_gibibytes),
+        cmocka_unit_test(a_detour_is_in_its_site_s_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

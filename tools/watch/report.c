@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "platform/calls/calls.h"
 #include "signals/watch/files/files.h"
 #include "tools/support/json/json_write.h"
 #include "tools/support/message.h"
@@ -244,19 +245,15 @@ static bool is_of_thread(const char *wanted, const struct thread *thread)
     return strcmp(wanted, thread->name) == 0 || strcmp(wanted, number) == 0;
 }
 
-static const char *const call_names[] = {
-#include "call_names.inc"
-};
-#define CALLS (int32_t)(sizeof call_names / sizeof *call_names)
-
 /* What makes the access, in words. */
 static const char *maker_of(const struct segue_watch_record *record, const struct place *place, char text[64])
 {
     const int32_t number = record->system_call;
     if (number == SEGUE_NO_SYSTEM_CALL)
         return place->instruction;
-    if (number >= 0 && number < CALLS && call_names[number])
-        snprintf(text, 64, "system call %s", call_names[number]);
+    const char *name = number < 0 ? NULL : calls_name((uint64_t)number);
+    if (name)
+        snprintf(text, 64, "system call %s", name);
     else
         snprintf(text, 64, "system call %d", number);
     return text;

@@ -5,11 +5,9 @@
 
 #include "decode/relocate/length.h"
 #include "decode/x86/canonical.h"
+#include "decode/x86/instructions/jumps.h"
 
-#define JUMP_SHORT 0xeb
-#define JUMP 0xe9
 #define CALL 0xe8
-#define NOP 0x90
 #define NOP_LONG 0x1f
 #define MAP_OF_ONE_BYTE 0
 #define MAP_0F 1

@@ -12,13 +12,10 @@
 #include <asm/prctl.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/prctl.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <segue/region.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "decode/x86/flags.h"
@@ -33,21 +30,9 @@
 #include "platform/report.h"
 #include "platform/threads/thread.h"
 
-#ifndef PR_SET_SYSCALL_USER_DISPATCH
-#define PR_SET_SYSCALL_USER_DISPATCH 59
-#define PR_SYS_DISPATCH_OFF 0
-#define PR_SYS_DISPATCH_ON 1
-#endif
-#ifndef SYS_USER_DISPATCH
-#define SYS_USER_DISPATCH 2
-#endif
-#ifndef SYS_SECCOMP
-#define SYS_SECCOMP 1
-#endif
 #ifndef CLONE_CLEAR_SIGHAND
 #define CLONE_CLEAR_SIGHAND 0x100000000u
 #endif
-#define CALL_SIZE 2u
 /* Of a siginfo: the signal, an error number, the code. And the most that a frame takes of a stack: tiles have 8 KiB. */
 #define INFO_READ 16u
 #define FRAME_MOST 32768u
@@ -80,9 +65,9 @@ static uint64_t *owner;
 const char *calls_obstacle(void)
 {
     static char let_through;
-    if (calls_call(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, (long)&let_through, 0) != 0)
+    if (trap_arm(calls_call, 0, 0, &let_through) != 0)
         return "the kernel has no syscall user dispatch, or a filter forbids it";
-    calls_call(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0, 0);
+    trap_disarm(calls_call);
     return NULL;
 }
 
@@ -128,14 +113,13 @@ bool calls_arm(void)
     if (calls_uses_sites())
         return true;
     calls_by_dispatch = 1;
-    return calls_call(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, (long)calls_exempt.start,
-                      (long)calls_exempt.size, 0, 0) == 0;
+    return trap_arm(calls_call, calls_exempt.start, calls_exempt.size, NULL) == 0;
 }
 
 void calls_disarm(void)
 {
     if (!calls_uses_sites())
-        calls_call(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0, 0);
+        trap_disarm(calls_call);
 }
 
 void calls_die(void)
@@ -159,39 +143,41 @@ void calls_unmap(void *at, size_t size)
 
 /* ---- frames ---- */
 
-static const int argument_registers[CALL_ARGUMENTS] = {REG_RDI, REG_RSI, REG_RDX, REG_R10, REG_R8, REG_R9};
+/* The thread is behind a call, as SYSCALL leaves it. */
+static void stand_behind(ucontext_t *frame, uint64_t behind)
+{
+    registers_set(frame, REG_RIP, behind);
+    registers_set(frame, REG_RCX, behind);
+}
 
 enum calls_trap calls_read(struct native_frame native, struct system_call *call)
 {
-    const siginfo_t *info = native.info;
-    greg_t *registers = registers_of(native);
-    uint64_t behind = (uint64_t)registers[REG_RIP];
+    ucontext_t *frame = native.context;
+    uint64_t behind = registers_get(frame, REG_RIP);
     if (calls_is_stand_in(native)) {
-        /* As SYSCALL leaves them. A fault has set RF. */
+        /* A fault has set RF. */
+        const uint64_t flags = registers_get(frame, REG_EFL) & ~(uint64_t)FLAG_RESUME;
         behind = calls_stand_in_target(behind);
-        registers[REG_EFL] &= ~(greg_t)FLAG_RESUME;
-        registers[REG_RIP] = registers[REG_RCX] = (greg_t)behind;
-        registers[REG_R11] = registers[REG_EFL];
-    } else if (info->si_signo != SIGSYS || info->si_code != SYS_USER_DISPATCH) {
+        registers_set(frame, REG_EFL, flags);
+        registers_set(frame, REG_R11, flags);
+        stand_behind(frame, behind);
+    } else if (!trap_is_call(native.info)) {
         return CALLS_NO_TRAP;
     }
     /* On the way of a detour: the thread is at its site. */
     if (behind - address_of(calls_traps) < (uint64_t)(calls_traps_end - calls_traps)) {
         behind = calls_targets[(behind - address_of(calls_traps)) / CAUGHT_SIZE];
-        registers[REG_RIP] = registers[REG_RCX] = (greg_t)behind;
+        stand_behind(frame, behind);
     }
     if (behind == address_of(calls_wanted_finish))
         return CALLS_FINISH;
-    *call = (struct system_call){
-        .number = (uint32_t)registers[REG_RAX], .instruction = behind - CALL_SIZE, .native = native};
-    for (int i = 0; i < CALL_ARGUMENTS; i++)
-        call->arguments[i] = (uint64_t)registers[argument_registers[i]];
+    *call = registers_call(native);
     return CALLS_TRAP;
 }
 
 void calls_return(const struct system_call *call, long result)
 {
-    set_register(call, REG_RAX, (uint64_t)result);
+    registers_set(call->native.context, REG_RAX, (uint64_t)result);
 }
 
 /* ---- gates ---- */
@@ -213,17 +199,17 @@ static unsigned gate_of(uint64_t *targets, unsigned count, uint64_t target)
 
 unsigned calls_gate(const struct system_call *call)
 {
-    return gate_of(calls_targets, GATES, call->instruction + CALL_SIZE);
+    return gate_of(calls_targets, GATES, call->instruction + SYSCALL_SIZE);
 }
 
 void calls_pass(const struct system_call *call)
 {
     static uint64_t done;
     const struct call_record record = {.busy = address_of(&done)};
-    uint64_t target = call->instruction + CALL_SIZE;
+    uint64_t target = call->instruction + SYSCALL_SIZE;
     unsigned number = gate_of(calls_targets, GATES, target);
     if (number < GATES)
-        set_register(call, REG_RIP, address_of(calls_gates) + number * GATE_SIZE);
+        registers_set(call->native.context, REG_RIP, address_of(calls_gates) + number * GATE_SIZE);
     else if (!calls_make(call, call->arguments, &record))
         calls_return(call, -ENOMEM);
 }
@@ -244,9 +230,9 @@ static void pass_child(const struct system_call *call)
         return;
     }
     calls_owns_memory();
-    unsigned number = gate_of(calls_child_targets, CHILD_GATES, call->instruction + CALL_SIZE);
+    unsigned number = gate_of(calls_child_targets, CHILD_GATES, call->instruction + SYSCALL_SIZE);
     if (number < CHILD_GATES)
-        set_register(call, REG_RIP, address_of(calls_child_gates) + number * CHILD_GATE_SIZE);
+        registers_set(call->native.context, REG_RIP, address_of(calls_child_gates) + number * CHILD_GATE_SIZE);
     else
         calls_return(call, -EAGAIN);
 }
@@ -258,7 +244,7 @@ static enum code_range_result translate_gate(const struct code_range *range, str
     (void)unused;
     uint64_t offset = regs->rip - address_of(calls_gates);
     uint64_t target = calls_targets[offset / GATE_SIZE];
-    regs->rip = offset % GATE_SIZE ? target : target - CALL_SIZE;
+    regs->rip = offset % GATE_SIZE ? target : target - SYSCALL_SIZE;
     regs->rcx = target;
     return CODE_RANGE_REGISTERS;
 }
@@ -283,7 +269,7 @@ static uint64_t record_in_frame(const struct system_call *call, uint64_t top)
 
 struct call_record *calls_record(const struct system_call *call)
 {
-    const uint64_t top = (uint64_t)registers_of(call->native)[REG_RSP] - RED_ZONE;
+    const uint64_t top = registers_get(call->native.context, REG_RSP) - RED_ZONE;
     const uint64_t at = record_in_frame(call, top);
     return (struct call_record *)(uintptr_t)(at ? at : (top - sizeof(struct call_record)) & ~UINT64_C(63));
 }
@@ -297,24 +283,23 @@ bool calls_make_at(const struct system_call *call, const uint64_t *arguments, co
                    uint64_t instruction)
 {
     struct call_record *at = calls_record(call), written = *record;
-    uint64_t stack_pointer = (uint64_t)registers_of(call->native)[REG_RSP];
+    uint64_t stack_pointer = registers_get(call->native.context, REG_RSP);
     for (int i = 0; i < CALL_ARGUMENTS; i++)
         written.arguments[i] = call->arguments[i];
-    written.target = call->instruction + CALL_SIZE;
+    written.target = call->instruction + SYSCALL_SIZE;
     written.stack_pointer = stack_pointer;
     written.number = call->number;
     if (!poke(address_of(at), &written, sizeof written))
         return false;
-    for (int i = 0; i < CALL_ARGUMENTS; i++)
-        set_register(call, argument_registers[i], arguments[i]);
-    set_register(call, REG_RSP, address_of(at));
-    set_register(call, REG_RIP, instruction);
+    registers_set_arguments(call->native.context, arguments);
+    registers_set(call->native.context, REG_RSP, address_of(at));
+    registers_set(call->native.context, REG_RIP, instruction);
     return true;
 }
 
 static struct call_record *record_of(struct native_frame native)
 {
-    return (struct call_record *)registers_of(native)[REG_RSP];
+    return (struct call_record *)registers_get(native.context, REG_RSP);
 }
 
 struct call_record *calls_finished(struct native_frame native)
@@ -325,13 +310,12 @@ struct call_record *calls_finished(struct native_frame native)
 /* The thread's registers are the program's again, behind the call. */
 static void restore(struct native_frame native, const struct call_record *record, uint64_t instruction, uint64_t rax)
 {
-    greg_t *registers = registers_of(native);
-    for (int i = 0; i < CALL_ARGUMENTS; i++)
-        registers[argument_registers[i]] = (greg_t)record->arguments[i];
-    registers[REG_RAX] = (greg_t)rax;
-    registers[REG_RCX] = (greg_t)record->target;
-    registers[REG_RSP] = (greg_t)record->stack_pointer;
-    registers[REG_RIP] = (greg_t)instruction;
+    ucontext_t *frame = native.context;
+    registers_set_arguments(frame, record->arguments);
+    registers_set(frame, REG_RIP, instruction);
+    registers_set(frame, REG_RAX, rax);
+    registers_set(frame, REG_RCX, record->target);
+    registers_set(frame, REG_RSP, record->stack_pointer);
     __atomic_store_n((uint64_t *)(uintptr_t)record->busy, 0, __ATOMIC_RELEASE);
 }
 
@@ -342,47 +326,47 @@ void calls_finish(struct native_frame native, const struct call_record *record)
 
 struct call_record *calls_interrupted(struct native_frame native)
 {
-    const greg_t *registers = registers_of(native);
-    uint64_t instruction = (uint64_t)registers[REG_RIP];
-    bool is_interrupted = instruction == address_of(calls_made) && registers[REG_RAX] == -EINTR;
+    const uint64_t instruction = registers_get(native.context, REG_RIP);
+    const bool is_interrupted =
+        instruction == address_of(calls_made) && registers_get(native.context, REG_RAX) == (uint64_t)-EINTR;
     return is_interrupted || instruction == address_of(calls_make_call) ? record_of(native) : NULL;
 }
 
 struct call_record *calls_about_to_make(struct native_frame native)
 {
-    return (uint64_t)registers_of(native)[REG_RIP] == address_of(calls_make_call) ? record_of(native) : NULL;
+    return registers_get(native.context, REG_RIP) == address_of(calls_make_call) ? record_of(native) : NULL;
 }
 
 void calls_begin_again(struct native_frame native)
 {
     const struct call_record *record = record_of(native);
-    restore(native, record, record->target - CALL_SIZE, record->number);
+    restore(native, record, record->target - SYSCALL_SIZE, record->number);
 }
 
 /* The kernel shows the instruction behind the call, and the number in RAX: the handler puts a result there. */
 bool calls_answered(struct native_frame native, struct call_record **record)
 {
     siginfo_t *info = native.info;
-    greg_t *registers = registers_of(native);
-    uint64_t at = (uint64_t)registers[REG_RIP], target;
+    ucontext_t *frame = native.context;
+    uint64_t at = registers_get(frame, REG_RIP), target;
     uint64_t gate = at - address_of(calls_gates), child = at - address_of(calls_child_gates);
     if (info->si_code != SYS_SECCOMP || at - calls_exempt.start >= calls_exempt.size ||
-        at == address_of(calls_gate_return) + CALL_SIZE)
+        at == address_of(calls_gate_return) + SYSCALL_SIZE)
         return false;
     if (gate < GATES * GATE_SIZE) {
         target = calls_targets[gate / GATE_SIZE];
-    } else if (child < CHILD_GATES * CHILD_GATE_SIZE && child % CHILD_GATE_SIZE == CALL_SIZE) {
+    } else if (child < CHILD_GATES * CHILD_GATE_SIZE && child % CHILD_GATE_SIZE == SYSCALL_SIZE) {
         target = calls_child_targets[child / CHILD_GATE_SIZE];
     } else if (at == address_of(calls_made)) {
         *record = record_of(native);
         target = (*record)->target;
         restore(native, *record, target, (*record)->number);
     } else {
-        registers[REG_RAX] = -ENOSYS;
+        registers_set(frame, REG_RAX, (uint64_t)-ENOSYS);
         return true;
     }
     info->si_call_addr = (void *)(uintptr_t)target;
-    registers[REG_RIP] = registers[REG_RCX] = (greg_t)target;
+    stand_behind(frame, target);
     return false;
 }
 
@@ -393,7 +377,7 @@ enum code_range_result calls_show_record(struct segue_regs *regs, const struct c
     for (int i = 0; i < CALL_ARGUMENTS; i++)
         *to[i] = record->arguments[i];
     regs->rcx = record->target;
-    regs->rip = is_made ? record->target : record->target - CALL_SIZE;
+    regs->rip = is_made ? record->target : record->target - SYSCALL_SIZE;
     regs->rsp = record->stack_pointer;
     if (!is_made)
         regs->rax = record->number;

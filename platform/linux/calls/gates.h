@@ -28,8 +28,8 @@
 #define RUN_FLAGS -24
 
 #if !defined(__ASSEMBLER__)
-#include "newer.h"
 #include "platform/calls/calls.h"
+#include "platform/linux/calls/table/newer.h"
 
 /* gates_x86_64.S */
 extern uint64_t calls_targets[GATES], calls_child_targets[CHILD_GATES];

@@ -29,9 +29,7 @@
 #include "gates.h"
 #include "platform/asm.h"
 #include "platform/asm_calls.h"
-
-#define PR_SET_SYSCALL_USER_DISPATCH 59
-#define PR_SYS_DISPATCH_ON 1
+#include "trap_x86_64.h"
 
 /* At the record: the caller is where the record says, with the record's arguments and stack pointer. */
 .macro CALLER_OF_RECORD

@@ -7,9 +7,8 @@
 #include <stddef.h>
 #include <ucontext.h>
 
+#include "decode/x86/instructions/syscall.h"
 #include "gates.h"
-
-#define CALL_SIZE 2u
 
 /* What the assembly leaves on the stack for the look. */
 struct look {
@@ -61,7 +60,7 @@ SEGUE_HOT_POLICY void calls_look_at(struct look *look, uint64_t gate)
     struct system_call *call = &look->call;
     unsigned number = (unsigned)(gate - address_of(calls_gates)) / GATE_SIZE;
     look->epoch = __atomic_load_n(&calls_looks_valid, __ATOMIC_SEQ_CST);
-    call->instruction = __atomic_load_n(&calls_targets[number], __ATOMIC_RELAXED) - CALL_SIZE;
+    call->instruction = __atomic_load_n(&calls_targets[number], __ATOMIC_RELAXED) - SYSCALL_SIZE;
     call->number = (uint32_t)call->number;
     look->trap = trap_of(number);
     look->chosen = is_plain(call) ? gate : look->trap;
@@ -73,7 +72,7 @@ SEGUE_HOT_POLICY void calls_look_at(struct look *look, uint64_t gate)
 static uint64_t site_of(uint64_t at, const char *gates, unsigned count, unsigned size, const uint64_t *targets)
 {
     uint64_t offset = at - address_of(gates);
-    return offset < count * size && offset % size == 0 ? targets[offset / size] - CALL_SIZE : 0;
+    return offset < count * size && offset % size == 0 ? targets[offset / size] - SYSCALL_SIZE : 0;
 }
 
 void calls_leave_gate(struct native_frame native)
@@ -100,7 +99,7 @@ static enum code_range_result translate_detour(const struct code_range *range, s
 {
     (void)range;
     (void)unused;
-    regs->rip = calls_targets[(regs->rip - address_of(calls_detours)) / GATE_SIZE] - CALL_SIZE;
+    regs->rip = calls_targets[(regs->rip - address_of(calls_detours)) / GATE_SIZE] - SYSCALL_SIZE;
     return CODE_RANGE_REGISTERS;
 }
 
@@ -111,7 +110,7 @@ static enum code_range_result translate_trap(const struct code_range *range, str
     (void)unused;
     uint64_t offset = regs->rip - address_of(calls_traps);
     uint64_t target = calls_targets[offset / CAUGHT_SIZE];
-    regs->rip = offset % CAUGHT_SIZE ? target : target - CALL_SIZE;
+    regs->rip = offset % CAUGHT_SIZE ? target : target - SYSCALL_SIZE;
     return CODE_RANGE_REGISTERS;
 }
 

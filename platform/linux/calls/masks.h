@@ -6,29 +6,18 @@
 #error "masks.h is specific to Linux on x86-64"
 #endif
 
-#include <ucontext.h>
-
 #include "gates.h"
 #include "platform/calls/calls.h"
 #include "platform/handlers/action.h"
+#include "platform/linux/calls/table/table.h"
+#include "trap_x86_64.h"
 
-/* Of a mask that the kernel takes, and its signals. */
-#define MASK_SIZE 8u
+/* Of a mask. */
 #define SIGNALS_MOST 64
 
 static inline uint64_t address_of(const void *place)
 {
     return (uint64_t)(uintptr_t)place;
-}
-
-static inline greg_t *registers_of(struct native_frame native)
-{
-    return ((ucontext_t *)native.context)->uc_mcontext.gregs;
-}
-
-static inline void set_register(const struct system_call *call, int number, uint64_t value)
-{
-    registers_of(call->native)[number] = (greg_t)value;
 }
 
 /* catch_x86_64.c: whether this process has its memory for itself, or is the one in it that has it. */

@@ -1,8 +1,5 @@
 /* masks_x86_64.c: while calls are caught the program blocks none of the signals that the library keeps, and its actions
- * for them are behind the library's: calls that give the kernel a mask or an action, and returns from handlers.
- *
- * SOURCES: Linux kernel/signal.c (set_user_sigmask); Linux fs/aio.c (io_pgetevents), io_uring/io_uring.c
- * (io_get_ext_arg). */
+ * for them are behind the library's: calls that give the kernel a mask or an action, and returns from handlers. */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "masks_x86_64.c is specific to Linux on x86-64"
 #endif
@@ -16,15 +13,10 @@
 #include "platform/abi.h"
 #include "platform/linux/abi.h"
 #include "platform/linux/call.h"
+#include "platform/linux/calls/table/masked.h"
 #include "platform/threads/thread.h"
 
-#define PAIR_SIZE 16u
-/* Of io_uring_enter: flags, and what an extended argument is. */
-#define RING_EXTENDED 8u
-#define RING_REGISTERED 64u
-#define RING_EXTENDED_SIZE 24u
-
-_Static_assert(RING_EXTENDED_SIZE + MASK_SIZE <= sizeof((struct call_record *)0)->room, "the record has no room");
+_Static_assert(MASKED_WORDS * sizeof(uint64_t) <= sizeof((struct call_record *)0)->room, "the record has no room");
 
 /* gates_x86_64.S */
 extern const char calls_gate_return[];
@@ -73,90 +65,28 @@ void calls_keep(uint64_t signals)
 /* Sets the mask that the trap's return puts in force: the program's, without the signals that are kept. */
 long calls_change_mask(const struct system_call *call)
 {
-    uint64_t before = frame_get_mask(call->native.context), bits, mask;
-    if (call->arguments[3] != MASK_SIZE)
-        return -EINVAL;
-    if (call->arguments[1]) {
-        if (!peek(&bits, call->arguments[1], sizeof bits))
-            return -EFAULT;
-        switch ((int)call->arguments[0]) {
-        case SIG_BLOCK:
-            mask = before | bits;
-            break;
-        case SIG_UNBLOCK:
-            mask = before & ~bits;
-            break;
-        case SIG_SETMASK:
-            mask = bits;
-            break;
-        default:
-            return -EINVAL;
-        }
-        mask &= ~(kept_of(call) | SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
-        frame_set_mask(call->native.context, mask);
-    }
+    const uint64_t before = frame_get_mask(call->native.context);
+    uint64_t mask = before;
+    long result = masked_change(call->arguments, peek, &mask);
+    if (result != 0)
+        return result;
+    if (call->arguments[1])
+        frame_set_mask(call->native.context, mask & ~(kept_of(call) | SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP)));
     if (call->arguments[2] && !poke(call->arguments[2], &before, sizeof before))
         return -EFAULT;
     return 0;
 }
 
-/* One argument leads to `size` bytes with a mask at `offset`. */
-static bool open_mask(const struct system_call *call, uint64_t *arguments, struct call_record *record,
-                      unsigned argument, size_t size, size_t offset)
-{
-    uint64_t *mask = &record->room[offset / sizeof *record->room];
-    if (!arguments[argument] || !peek(record->room, arguments[argument], size) || !(*mask & kept_of(call)))
-        return false;
-    *mask &= ~kept_of(call);
-    arguments[argument] = address_of(calls_record(call)->room);
-    return true;
-}
-
-/* One argument leads to `size` bytes that begin with a mask's address and size: the mask's copy is behind theirs. */
-static bool open_mask_of(const struct system_call *call, uint64_t *arguments, struct call_record *record,
-                         unsigned argument, size_t size)
-{
-    uint64_t *room = record->room, *mask = room + size / sizeof *room;
-    if (!arguments[argument] || !peek(room, arguments[argument], size) || !room[0] || (uint32_t)room[1] != MASK_SIZE ||
-        !peek(mask, room[0], MASK_SIZE) || !(*mask & kept_of(call)))
-        return false;
-    *mask &= ~kept_of(call);
-    room[0] = address_of(calls_record(call)->room) + size;
-    arguments[argument] = address_of(calls_record(call)->room);
-    return true;
-}
-
-/* A ring that the process had before, or got from another one. A mask in memory that is registered with the ring has
- * no argument. */
-static bool open_mask_of_ring(const struct system_call *call, uint64_t *arguments, struct call_record *record)
-{
-    if (!(arguments[3] & RING_EXTENDED))
-        return arguments[5] == MASK_SIZE && open_mask(call, arguments, record, 4, MASK_SIZE, 0);
-    return !(arguments[3] & RING_REGISTERED) && arguments[5] == RING_EXTENDED_SIZE &&
-           open_mask_of(call, arguments, record, 4, RING_EXTENDED_SIZE);
-}
-
 bool calls_open_mask(const struct system_call *call, uint64_t *arguments, struct call_record *record)
 {
-    const size_t mask_of_action = 24, size_of_action = 32;
-    switch (call->number) {
-    case SYS_rt_sigaction:
-        return open_mask(call, arguments, record, 1, size_of_action, mask_of_action);
-    case SYS_rt_sigsuspend:
-        return open_mask(call, arguments, record, 0, MASK_SIZE, 0);
-    case SYS_ppoll:
-        return open_mask(call, arguments, record, 3, MASK_SIZE, 0);
-    case SYS_epoll_pwait:
-    case SYS_epoll_pwait2:
-        return open_mask(call, arguments, record, 4, MASK_SIZE, 0);
-    case SYS_pselect6:
-    case SYS_io_pgetevents:
-        return open_mask_of(call, arguments, record, 5, PAIR_SIZE);
-    case SYS_io_uring_enter:
-        return open_mask_of_ring(call, arguments, record);
-    default:
+    struct masked masked;
+    if (!masked_read(call->number, arguments, peek, &masked) || !(masked.words[masked.mask] & kept_of(call)))
         return false;
-    }
+    masked.words[masked.mask] &= ~kept_of(call);
+    masked_place(&masked, address_of(calls_record(call)->room), arguments);
+    for (unsigned i = 0; i < MASKED_WORDS; i++)
+        record->room[i] = masked.words[i];
+    return true;
 }
 
 bool calls_lead_mask(const struct system_call *call)
@@ -171,13 +101,13 @@ bool calls_lead_mask(const struct system_call *call)
 
 void calls_return_from_signal(const struct system_call *call)
 {
-    ucontext_t *frame = (ucontext_t *)registers_of(call->native)[REG_RSP];
+    ucontext_t *frame = (ucontext_t *)registers_get(call->native.context, REG_RSP);
     uint64_t mask;
     if (peek(&mask, address_of(&frame->uc_sigmask), sizeof mask) && (mask & kept_signals())) {
         mask &= ~kept_signals();
         poke(address_of(&frame->uc_sigmask), &mask, sizeof mask);
     }
-    set_register(call, REG_RIP, address_of(calls_gate_return));
+    registers_set(call->native.context, REG_RIP, address_of(calls_gate_return));
 }
 
 /* The program's action for a signal that the library keeps is that behind the library's. The action of a child that
@@ -218,21 +148,6 @@ bool calls_is_served_at_once(const struct system_call *call)
 
 SEGUE_HOT_POLICY bool calls_leads_mask(const struct system_call *call)
 {
-    switch (call->number) {
-    case SYS_rt_sigsuspend:
-        return call->arguments[0];
-    case SYS_rt_sigaction:
-        return call->arguments[1];
-    case SYS_ppoll:
-        return call->arguments[3];
-    case SYS_epoll_pwait:
-    case SYS_epoll_pwait2:
-    case SYS_io_uring_enter:
-        return call->arguments[4];
-    case SYS_pselect6:
-    case SYS_io_pgetevents:
-        return call->arguments[5];
-    default:
-        return false;
-    }
+    const struct mask_place place = table_mask(call->number);
+    return place.form != MASK_NONE && call->arguments[place.argument];
 }

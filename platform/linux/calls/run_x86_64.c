@@ -5,11 +5,11 @@
 #error "run_x86_64.c is specific to Linux on x86-64"
 #endif
 
+#include "decode/x86/instructions/syscall.h"
 #include "decode/x86/xsave.h"
 #include "gates.h"
 #include "platform/calls/calls.h"
 
-#define CALL_SIZE 2u
 #define STACK 16384u
 #define COMPONENTS (COMPONENTS_LEGACY_AVX | COMPONENTS_AVX512)
 
@@ -25,7 +25,7 @@ static uint64_t address_of(const void *place)
 /* Called by the assembly. */
 long calls_run_function(const struct call_record *record)
 {
-    struct system_call call = {.number = record->number, .instruction = record->target - CALL_SIZE};
+    struct system_call call = {.number = record->number, .instruction = record->target - SYSCALL_SIZE};
     for (int i = 0; i < CALL_ARGUMENTS; i++)
         call.arguments[i] = record->arguments[i];
     return ((calls_function *)(uintptr_t)record->room[0])(&call);

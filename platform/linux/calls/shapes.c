@@ -1,6 +1,6 @@
-/* shapes.c: the table of what system calls' pointers lead to, and the walk along one call's.
+/* shapes.c: the walk along what a system call's pointers lead to.
  *
- * SOURCES: the manual pages of section 2; Linux include/linux/syscalls.h; asm-generic/ioctl.h. */
+ * SOURCES: Linux asm-generic/ioctl.h; sendmsg(2). */
 #if !defined(__linux__) || !defined(__x86_64__)
 #error "shapes.c is specific to Linux on x86-64"
 #endif
@@ -11,116 +11,21 @@
 #include "decode/x86/page.h"
 #include "gates.h"
 #include "platform/calls/calls.h"
+#include "platform/linux/calls/table/table.h"
 #include "platform/threads/thread.h"
 
-#define ACCESSES_MOST 5
-#define NUMBERS 512u
 #define TEXT_MOST 4096u
 /* The kernel refuses more (UIO_MAXIOV). */
 #define VECTOR_MOST 1024u
 /* The most texts that are followed. */
 #define TEXTS_MOST 16384u
-#define MASK_SIZE 8u
-#define MESSAGE_SIZE 56u
 #define VECTOR_ELEMENT 16u
-
-enum length {
-    LENGTH_NONE,
-    LENGTH_BYTES,
-    LENGTH_TIMES,
-    LENGTH_AT,
-    LENGTH_BITS,
-    LENGTH_PAGES,
-    LENGTH_TEXT,
-    LENGTH_CODED,
-    LENGTH_MASK,
-    LENGTH_PAIR,
-    LENGTH_VECTOR,
-    LENGTH_MESSAGE,
-    LENGTH_TEXTS,
-};
-
-struct shape {
-    uint8_t argument, direction, length, by, unit;
-    uint16_t size;
-};
-
-struct row {
-    uint16_t number;
-    uint8_t selector;
-    uint32_t mask, value;
-    struct shape shapes[ACCESSES_MOST];
-};
-
-#define ALWAYS 0, 0, 0
-#define WHEN(argument, mask, value) argument, mask, value
-/* Without a mask. */
-#define ROW_OWN 1
-#define ROW_MEMORY 2
-#define OWN(argument) argument, 0, ROW_OWN
-#define MEMORY 0, 0, ROW_MEMORY
-#define BYTES(size) LENGTH_BYTES, 0, size
-#define TIMES(argument, size) LENGTH_TIMES, argument, size
-#define AT(argument) LENGTH_AT, argument, 0
-#define BITS(argument) LENGTH_BITS, argument, 0
-#define PAGES(argument) LENGTH_PAGES, argument, 0
-#define TEXT LENGTH_TEXT, 0, 0
-#define TEXTS LENGTH_TEXTS, 0, 0
-#define CODED LENGTH_CODED, 1, 0
-#define MASK LENGTH_MASK, 0, MASK_SIZE
-#define PAIR LENGTH_PAIR, 0, 16
-#define VECTOR(argument) LENGTH_VECTOR, argument, 0
-#define MESSAGE LENGTH_MESSAGE, 0, MESSAGE_SIZE
-#define SHAPE(argument, direction, length, by, size, unit)                                                             \
-    {                                                                                                                  \
-        argument, direction, length, by, unit, size                                                                    \
-    }
-#define IN(argument, length, unit) SHAPE(argument, SEGUE_READ, length, unit)
-#define OUT(argument, length, unit) SHAPE(argument, SEGUE_WRITE, length, unit)
-#define BOTH(argument, length, unit) SHAPE(argument, SEGUE_READ | SEGUE_WRITE, length, unit)
-#define CALL(name, selector, ...) {SYS_##name, selector, {__VA_ARGS__}},
-#define REFUSED(name, arguments)
-static const struct row rows[] = {
-#include "shapes.inc"
-};
-#undef CALL
-#undef REFUSED
-
-/* The pointers of calls that are not followed, a bit for each argument. */
-#define CALL(name, selector, ...)
-#define REFUSED(name, arguments) [SYS_##name] = arguments,
-static const uint8_t refused[NUMBERS] = {
-#include "shapes.inc"
-};
-#undef CALL
-#undef REFUSED
-
-static const char *const names[NUMBERS] = {
-#include "call_numbers.inc"
-};
-
-const char *calls_name(uint64_t number)
-{
-    return number < NUMBERS ? names[number] : NULL;
-}
-
-/* ---- the walk ---- */
-
-SEGUE_HOT_POLICY uint8_t calls_refused_pointers(uint64_t number)
-{
-    return number < NUMBERS ? refused[number] : 0;
-}
-
-#define ROWS (sizeof rows / sizeof *rows)
 
 static calls_visitor *is_region;
 
 /* The library's own code; and what it is linked with. */
 extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 extern const char _etext[] __attribute__((visibility("hidden")));
-
-/* The first row of each number, plus 1; all of a number follow each other. */
-static uint16_t first_rows[NUMBERS];
 
 static SEGUE_HOT_POLICY bool is_row(const struct system_call *call, const struct row *row)
 {
@@ -138,10 +43,9 @@ static SEGUE_HOT_POLICY bool is_row(const struct system_call *call, const struct
 
 static SEGUE_HOT_POLICY const struct row *find_row(const struct system_call *call)
 {
-    size_t first = call->number < NUMBERS ? first_rows[call->number] : 0;
-    for (size_t i = first - 1; first && i < ROWS && rows[i].number == call->number; i++)
-        if (is_row(call, &rows[i]))
-            return &rows[i];
+    for (const struct row *row = table_rows(call->number); row && row->number == call->number; row++)
+        if (is_row(call, row))
+            return row;
     return NULL;
 }
 
@@ -224,7 +128,6 @@ struct message {
     uint64_t vector, vector_count, control, control_size;
     uint32_t flags, padding_behind;
 };
-_Static_assert(sizeof(struct message) == MESSAGE_SIZE, "struct msghdr");
 
 static SEGUE_HOT_POLICY bool read_message(const struct system_call *call, const struct shape *shape, calls_peek *peek,
                                           struct message *message)
@@ -238,12 +141,11 @@ void calls_shapes_prepare(calls_peek *peek, calls_visitor *has_region)
 {
     peek_program = peek;
     is_region = has_region;
-    for (size_t i = ROWS; i-- > 0;)
-        first_rows[rows[i].number] = (uint16_t)(i + 1);
+    table_prepare();
 }
 
 #define EACH_SHAPE(shape, row)                                                                                         \
-    (const struct shape *shape = (row)->shapes; shape < (row)->shapes + ACCESSES_MOST; shape++)
+    (const struct shape *shape = (row)->shapes; shape < (row)->shapes + TABLE_SHAPES; shape++)
 
 bool calls_is_known(const struct system_call *call, struct call_need *need)
 {
@@ -263,7 +165,7 @@ bool calls_is_known(const struct system_call *call, struct call_need *need)
                 if (!read_message(call, shape, peek_program, &message))
                     break;
                 need->accesses += 3 + message.vector_count;
-                need->copies += MESSAGE_SIZE + message.vector_count * VECTOR_ELEMENT;
+                need->copies += sizeof(struct message) + message.vector_count * VECTOR_ELEMENT;
                 break;
             case LENGTH_VECTOR:
                 need->accesses += length_of(call, shape, peek_program) / VECTOR_ELEMENT;

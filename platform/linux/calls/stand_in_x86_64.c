@@ -11,12 +11,11 @@
 #include <signal.h>
 #include <ucontext.h>
 
+#include "decode/x86/instructions/syscall.h"
+#include "decode/x86/traps.h"
 #include "gates.h"
 #include "platform/abi.h"
 #include "platform/threads/thread.h"
-
-#define CALL_SIZE 2u
-#define GENERAL_PROTECTION 13
 
 static const uint64_t *replaced;
 static size_t replaced_count;
@@ -64,7 +63,7 @@ SEGUE_HOT_POLICY bool calls_is_stand_in(struct native_frame native)
     const greg_t *registers = ((const ucontext_t *)native.context)->uc_mcontext.gregs;
     const siginfo_t *info = native.info;
     uint64_t at = (uint64_t)registers[REG_RIP];
-    return info->si_signo == SIGSEGV && info->si_code > 0 && registers[REG_TRAPNO] == GENERAL_PROTECTION &&
+    return info->si_signo == SIGSEGV && info->si_code > 0 && registers[REG_TRAPNO] == TRAP_GENERAL_PROTECTION &&
            (at == address_of(calls_finish_halt) || at - address_of(calls_halts) < GATES || is_replaced(at));
 }
 
@@ -74,14 +73,14 @@ uint64_t calls_stand_in_target(uint64_t instruction)
         return address_of(calls_wanted_finish);
     if (instruction - address_of(calls_halts) < GATES)
         return calls_targets[instruction - address_of(calls_halts)];
-    return instruction + CALL_SIZE;
+    return instruction + SYSCALL_SIZE;
 }
 
 bool calls_is_exempt(uint64_t address)
 {
     return address - address_of(__start_segue_exempt) < (uint64_t)(__stop_segue_exempt - __start_segue_exempt) ||
            address - address_of(calls_traps) < (uint64_t)(calls_traps_end - calls_traps) ||
-           address == address_of(calls_wanted_finish) - CALL_SIZE;
+           address == address_of(calls_wanted_finish) - SYSCALL_SIZE;
 }
 
 static enum code_range_result translate_halt(const struct code_range *range, struct segue_regs *regs,
@@ -89,7 +88,7 @@ static enum code_range_result translate_halt(const struct code_range *range, str
 {
     (void)range;
     (void)unused;
-    regs->rip = calls_targets[regs->rip - address_of(calls_halts)] - CALL_SIZE;
+    regs->rip = calls_targets[regs->rip - address_of(calls_halts)] - SYSCALL_SIZE;
     return CODE_RANGE_REGISTERS;
 }
 

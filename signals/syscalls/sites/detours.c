@@ -1,36 +1,29 @@
-/* detours.c: see detours.h. Each change replaces an instruction by one of the same size, so no thread can be in the
- * middle of it; the site changes when the jump behind it is there. No hot site may read the bytes (patch/hot).
+/* detours.c: see detours.h. No hot site may read the bytes that change (patch/hot).
  *
  * ASSUMPTIONS: the first module that the system lists is the program. */
 #include "detours.h"
 
 #include <signal.h>
-#include <string.h>
 
 #include "decode/x86/page.h"
 #include "emulate/windows/guard.h"
 #include "patch/hot/hot.h"
 #include "patch/poke/excluded.h"
 #include "patch/poke/poke.h"
+#include "patch/scan/detour.h"
 #include "patch/scan/functions.h"
-#include "patch/scan/padding.h"
 #include "platform/code.h"
 #include "platform/threads/thread.h"
 #include "signals/handler/signal_entry.h"
 #include "signals/hot/begin.h"
 #include "signals/threads/thread.h"
 
-#define CALL_SIZE 2u
-#define JUMP_SIZE 5u
-#define SHORT_JUMP 0xeb
-#define JUMP 0xe9
-#define NOP 0x90
 #define SEGMENTS 8u
 /* The calls of a site before it gets a detour; and the stack that making one needs. */
 #define CALLS_MET 8u
 #define ROOM 16384u
 
-static const uint8_t call_bytes[CALL_SIZE] = {CALLS_BYTES};
+static const uint8_t call_bytes[SYSCALL_SIZE] = {SYSCALL_BYTES};
 
 static struct segue_segment_code segments[SEGMENTS];
 static unsigned segment_count;
@@ -91,14 +84,6 @@ static bool is_free(uint64_t address, uint64_t size)
     return !code_is_excluded(address, size) && !hot_reads(address, size);
 }
 
-/* Jump and site are in one page, so that none is unmapped without the other. */
-static bool is_in_page_of(uint64_t site, const struct padding *padding)
-{
-    uint64_t page = site / PAGE;
-    return (site + CALL_SIZE - 1) / PAGE == page && padding->address / PAGE == page &&
-           (padding->address + padding->size - 1) / PAGE == page;
-}
-
 /* The program may have closed pages of its code; so has the library, in a child, if it is a part of the program. */
 static bool is_readable(const struct segue_segment_code *code)
 {
@@ -119,23 +104,15 @@ static bool is_call(const uint8_t *bytes)
 static void make(void *context)
 {
     const struct detour *detour = context;
-    const uint8_t *bytes = (const uint8_t *)(uintptr_t)detour->site;
-    struct padding padding;
-    if (!is_readable(detour->code) || !is_call(bytes) || !padding_find(detour->code, detour->site, &padding) ||
-        !is_in_page_of(detour->site, &padding) || !is_free(detour->site, CALL_SIZE) ||
-        !is_free(padding.address, padding.size))
+    struct detour_place place;
+    struct detour_bytes bytes;
+    if (!is_readable(detour->code) || !is_call((const uint8_t *)(uintptr_t)detour->site) ||
+        !detour_find(detour->code, detour->site, &place) || !detour_reaches(&place, detour->to) ||
+        !is_free(detour->site, SYSCALL_SIZE) || !is_free(place.padding.address, place.padding.size))
         return;
-    int64_t distance = (int64_t)(detour->to - (padding.address + JUMP_SIZE));
-    if (distance != (int32_t)distance)
-        return;
-    uint8_t jump[PADDING_MOST];
-    const int32_t displacement = (int32_t)distance;
-    const uint8_t leap[CALL_SIZE] = {SHORT_JUMP, (uint8_t)(padding.address - (detour->site + CALL_SIZE))};
-    memset(jump, NOP, sizeof jump);
-    jump[0] = JUMP;
-    memcpy(jump + 1, &displacement, sizeof displacement);
-    if (poke(padding.address, jump, padding.size, POKE_KERNEL | POKE_PAGES) == SEGUE_OK)
-        (void)poke(detour->site, leap, sizeof leap, POKE_KERNEL | POKE_PAGES);
+    detour_encode(&place, detour->to, &bytes);
+    if (poke(place.padding.address, bytes.jump, place.padding.size, POKE_KERNEL | POKE_PAGES) == SEGUE_OK)
+        (void)poke(detour->site, bytes.site, sizeof bytes.site, POKE_KERNEL | POKE_PAGES);
 }
 
 void detours_note(const struct system_call *call, size_t room)

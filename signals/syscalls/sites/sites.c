@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "decode/x86/instructions/syscall.h"
 #include "patch/hot/hot.h"
 #include "patch/poke/excluded.h"
 #include "patch/poke/poke.h"
@@ -12,7 +13,6 @@
 #include "platform/threads/look.h"
 #include "platform/threads/thread.h"
 
-#define CALL_SIZE 2u
 #define AT_ONCE 256u
 
 /* Sorted. They stay. */
@@ -113,7 +113,7 @@ static void replace(void *unused)
 {
     (void)unused;
     for (size_t i = 0; i < site_count; i++)
-        if (!code_is_excluded(sites[i], CALL_SIZE) && !hot_reads(sites[i], CALL_SIZE))
+        if (!code_is_excluded(sites[i], SYSCALL_SIZE) && !hot_reads(sites[i], SYSCALL_SIZE))
             (void)poke_byte(sites[i] + 1, CALLS_STAND_IN, POKE_KERNEL | POKE_PROTECT);
 }
 

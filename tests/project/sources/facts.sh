@@ -53,6 +53,9 @@ holds 'vendors outside decode/x86/processor.c' "$(code_lines 'VENDOR_|GenuineInt
 holds 'bases of segments outside decode/segments.h' \
     "$(code_lines 'SEGUE_SEGMENT_[FG]S.*->[fg]s_base' | grep -v '^decode/segments.h')"
 
+holds 'SYSCALL outside decode/x86/instructions/syscall.h' \
+    "$(code_lines 'define +[A-Z_]*(CALL|SITE)_SIZE +2u?$|0x0f, 0x05\b')"
+holds 'opcodes of jumps outside decode/x86/instructions/jumps.h' "$(code_lines 'define +[A-Z_]+ +0x(eb|e9|90)$')"
 holds 'the page outside decode/x86/page.h' "$(code_lines '(define +PAGE(_BITS)?|\bPAGE(_BITS)? *=) ')"
 holds 'the red zone outside decode/x86/abi_sysv.h' \
     "$(code_lines 'define +RED_ZONE ' | grep -v '^platform/windows/abi.h')"

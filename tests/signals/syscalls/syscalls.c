@@ -24,6 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "platform/linux/calls/table/newer.h"
 #include "signals/syscalls/follow.h"
 #include "syscalls_fixture.h"
 #include "tests/support/threads/in_call.h"
@@ -181,6 +182,12 @@ static void structures(void **state)
             assert_int_equal(syscall(SYS_getdents64, directory, CLOSED + OFFSET, 1024), size);
             assert_true(is_equal_to_plain((size_t)size));
             close(directory);
+            const uint64_t how[] = {O_RDONLY | O_DIRECTORY, 0, 0};
+            closed_write(OFFSET, how, sizeof how);
+            assert_true((syscall(SYS_openat2, AT_FDCWD, CLOSED, CLOSED + OFFSET, sizeof how) >= 0) ==
+                        (syscall(SYS_openat2, AT_FDCWD, "/", how, sizeof how) >= 0));
+            assert_int_equal(syscall(SYS_faccessat2, AT_FDCWD, CLOSED, R_OK, 0),
+                             syscall(SYS_faccessat2, AT_FDCWD, "/", R_OK, 0));
             calls_teardown();
         }
 }

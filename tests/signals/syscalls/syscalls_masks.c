@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "platform/linux/calls/newer.h"
+#include "platform/linux/calls/table/newer.h"
 #include "syscalls_fixture.h"
 
 #define RING_GET_EVENTS 1

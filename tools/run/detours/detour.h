@@ -9,6 +9,7 @@
 #ifndef SEGUE_RUN_DETOUR_H
 #define SEGUE_RUN_DETOUR_H
 
+#include "platform/calls/calls.h"
 #include "platform/code_range.h"
 #include "tools/run/host/thread.h"
 
@@ -16,10 +17,10 @@
  * memory. */
 bool detour_prepare(void);
 
-/* Counts that the call before `instruction` was made unchanged. When it has been made often enough, the site gets a
+/* Counts that the call was made unchanged. When it has been made often enough, the site gets a
  * detour, if that is possible; but not from a process that shares memory and may be killed alone while it holds the
  * lock. Async-signal-safe; signals must be blocked. */
-void detour_note(const struct thread *thread, uint64_t instruction, uint64_t number);
+void detour_note(const struct thread *thread, const struct system_call *call);
 
 /* Whether any are made. Async-signal-safe. */
 bool detour_are_made(void);

@@ -23,7 +23,7 @@
 #include "decode/x86/page.h"
 #include "exempt.h"
 #include "patch/poke/poke.h"
-#include "patch/scan/padding.h"
+#include "patch/scan/detour.h"
 #include "platform/memory/executable.h"
 #include "tools/run/host/lock.h"
 #include "tools/run/host/memory.h"
@@ -38,7 +38,6 @@
 #define MADE_BYTES (DETOURS * MADE_SIZE)
 #define TRAPPED_BYTES (DETOURS * TRAPPED_SIZE)
 #define BRIDGE_PAGES 8u
-#define JUMP_SIZE 5
 #define SITES 4096
 #define PROBES 8
 #define BRIDGE_DISTANCE 0x60000000u
@@ -52,11 +51,7 @@
 #define MEMORY_SIZE (BRIDGES_OFFSET + BRIDGE_PAGES * PAGE)
 _Static_assert(MADE_BYTES % PAGE == 0 && TRAPPED_BYTES % PAGE == 0, "the bridges are on pages of their own");
 
-/* Instructions of two bytes, and of one with four of distance. */
-static const uint8_t call_bytes[CALL_SIZE] = {0x0f, 0x05};
-#define SHORT_JUMP 0xeb
-#define JUMP 0xe9
-#define NOP 0x90
+static const uint8_t call_bytes[SYSCALL_SIZE] = {SYSCALL_BYTES};
 
 /* detour_x86_64.S */
 extern const char run_made[], run_made_number[], run_made_distance[], run_made_call[], run_made_behind[],
@@ -64,8 +59,9 @@ extern const char run_made[], run_made_number[], run_made_distance[], run_made_c
     run_bridge_end[];
 
 struct detour {
-    uint64_t site, padding, bridge;
-    uint8_t padding_bytes[PADDING_MOST];
+    struct detour_place place;
+    uint64_t bridge;
+    struct detour_bytes bytes;
 };
 
 /* A system call that was trapped; found by its address. */
@@ -162,20 +158,6 @@ static bool own_memory(void)
     return done;
 }
 
-static bool is_in_reach(uint64_t from, uint64_t to)
-{
-    int64_t distance = (int64_t)(to - from);
-    return distance == (int32_t)distance;
-}
-
-/* Stores the distance in the last bytes of an instruction; `end`: its end in memory; `from`, `to`: its end and target
- * when it runs. */
-static void store_distance(uint8_t *end, uint64_t from, uint64_t to)
-{
-    int32_t distance = (int32_t)(int64_t)(to - from);
-    memcpy(end - sizeof distance, &distance, sizeof distance);
-}
-
 /* Maps a page of bridges far behind the code, at a random address: neither programs map what is to be near the code
  * there, nor do heaps grow to it. 0 if no such address is free. */
 static uint64_t map_bridges(unsigned number, uint64_t code)
@@ -190,17 +172,17 @@ static uint64_t map_bridges(unsigned number, uint64_t code)
     return 0;
 }
 
-/* Room for a bridge within reach of the code; 0 without any. */
-static uint64_t take_bridge(uint64_t code)
+/* Room for a bridge within reach of the jump; 0 without any. */
+static uint64_t take_bridge(const struct detour_place *from)
 {
     unsigned i = 0;
     while (i < BRIDGE_PAGES && bridges[i].start &&
-           (bridges[i].held == PAGE / BRIDGE_SIZE || !is_in_reach(code, bridges[i].start)))
+           (bridges[i].held == PAGE / BRIDGE_SIZE || !detour_reaches(from, bridges[i].start)))
         i++;
     if (i == BRIDGE_PAGES)
         return 0;
     if (!bridges[i].start)
-        bridges[i].start = map_bridges(i, code);
+        bridges[i].start = map_bridges(i, from->padding.address);
     return bridges[i].start ? bridges[i].start + bridges[i].held++ * BRIDGE_SIZE : 0;
 }
 
@@ -222,12 +204,12 @@ static void write_bridge(uint64_t at, const void *bridge)
 static void write_pieces(unsigned number, const struct detour *detour, uint32_t call_number)
 {
     uint8_t made[MADE_SIZE], bridge[BRIDGE_SIZE];
-    uint64_t start = made_at(number), behind = detour->site + CALL_SIZE;
+    uint64_t start = made_at(number), behind = detour->place.site + SYSCALL_SIZE;
     uint32_t difference = -call_number;
+    int32_t distance = (int32_t)(trapped_at(number) - (start + (uint64_t)(run_made_distance - run_made)));
     memcpy(made, run_made, (size_t)(run_made_end - run_made));
     memcpy(made + (run_made_number - run_made) - sizeof difference, &difference, sizeof difference);
-    store_distance(made + (run_made_distance - run_made), start + (uint64_t)(run_made_distance - run_made),
-                   trapped_at(number));
+    memcpy(made + (run_made_distance - run_made) - sizeof distance, &distance, sizeof distance);
     memcpy(made + (run_made_site - run_made) - sizeof behind, &behind, sizeof behind);
     memcpy(bridge, run_bridge, (size_t)(run_bridge_end - run_bridge));
     memcpy(bridge + (run_bridge_target - run_bridge), &start, sizeof start);
@@ -237,67 +219,49 @@ static void write_pieces(unsigned number, const struct detour *detour, uint32_t 
         write_bridge(detour->bridge, bridge);
 }
 
-/* Written behind a breakpoint, so that all threads have serialised before the jump is there. */
-static bool write_padding(struct detour *detour, unsigned size, uint64_t to)
-{
-    memset(detour->padding_bytes, NOP, size);
-    detour->padding_bytes[0] = JUMP;
-    store_distance(detour->padding_bytes + JUMP_SIZE, detour->padding + JUMP_SIZE, to);
-    return poke(detour->padding, detour->padding_bytes, size, POKE_KERNEL) == SEGUE_OK;
-}
-
-static bool write_site(const struct detour *detour)
-{
-    uint64_t distance = detour->padding - (detour->site + CALL_SIZE);
-    const uint8_t jump[CALL_SIZE] = {SHORT_JUMP, (uint8_t)distance};
-    return poke(detour->site, jump, sizeof jump, POKE_KERNEL) == SEGUE_OK;
-}
-
 static void note_jump(uint64_t address)
 {
     __atomic_fetch_or(&jumps[hash(address) / 64], (uint64_t)1 << hash(address) % 64, __ATOMIC_RELAXED);
 }
 
-struct padding_search {
+struct search {
     const struct segue_segment_code *code;
     uint64_t site;
-    struct padding padding;
+    struct detour_place place;
     bool found;
 };
 
-/* The site and its padding are in one page: the program may unmap one of two. */
-static void find_padding(void *context)
+static void find_place(void *context)
 {
-    struct padding_search *search = context;
-    search->found = padding_find(search->code, search->site, &search->padding) &&
-                    search->padding.address / PAGE == search->site / PAGE &&
-                    (search->padding.address + JUMP_SIZE - 1) / PAGE == search->site / PAGE &&
-                    (search->site + CALL_SIZE - 1) / PAGE == search->site / PAGE;
+    struct search *search = context;
+    search->found = detour_find(search->code, search->site, &search->place);
 }
 
-/* With the lock held. The detour's number is used up only if its padding was written. */
+/* With the lock held. The detour's number is used up only if its jump was written: behind a breakpoint, so that all
+ * threads have serialised before it is there. */
 static bool make(struct site *site, uint32_t call_number, const struct segue_segment_code *code)
 {
-    struct padding_search search = {.code = code, .site = site->address};
+    struct search search = {.code = code, .site = site->address};
     unsigned number = detour_count;
-    if (!memory_try(find_padding, &search) || !search.found || !own_memory())
+    if (!memory_try(find_place, &search) || !search.found || !own_memory())
         return false;
-    struct padding padding = search.padding;
     struct detour *detour = &detours[number];
-    *detour = (struct detour){.site = site->address, .padding = padding.address};
-    if (!is_in_reach(padding.address + JUMP_SIZE, made_at(number)))
-        detour->bridge = take_bridge(padding.address);
+    const struct padding *padding = &detour->place.padding;
+    *detour = (struct detour){.place = search.place};
+    if (!detour_reaches(&detour->place, made_at(number)))
+        detour->bridge = take_bridge(&detour->place);
     uint64_t to = detour->bridge ? detour->bridge : made_at(number);
-    if (!is_in_reach(padding.address + JUMP_SIZE, to))
+    if (!detour_reaches(&detour->place, to))
         return false;
     write_pieces(number, detour, call_number);
-    if (!write_padding(detour, padding.size, to))
+    detour_encode(&detour->place, to, &detour->bytes);
+    if (poke(padding->address, detour->bytes.jump, padding->size, POKE_KERNEL) != SEGUE_OK)
         return false;
-    note_jump(detour->padding);
+    note_jump(padding->address);
     if (detour->bridge)
         note_jump(detour->bridge);
     __atomic_store_n(&detour_count, number + 1, __ATOMIC_RELEASE);
-    if (!write_site(detour))
+    if (poke(site->address, detour->bytes.site, SYSCALL_SIZE, POKE_KERNEL) != SEGUE_OK)
         return false;
     __atomic_store_n(&site->detour, (uint16_t)(number + 1), __ATOMIC_RELEASE);
     return true;
@@ -305,7 +269,7 @@ static bool make(struct site *site, uint32_t call_number, const struct segue_seg
 
 static bool is_plain_call(uint64_t address)
 {
-    uint8_t bytes[CALL_SIZE];
+    uint8_t bytes[SYSCALL_SIZE];
     return memory_read_freely(bytes, address, sizeof bytes) && memcmp(bytes, call_bytes, sizeof bytes) == 0;
 }
 
@@ -347,11 +311,11 @@ static bool is_stale(const struct site *site)
     return site->detour && is_plain_call(site->address);
 }
 
-void detour_note(const struct thread *thread, uint64_t instruction, uint64_t number)
+void detour_note(const struct thread *thread, const struct system_call *call)
 {
     if (!made_start || thread->borrows_memory)
         return;
-    struct site *site = find_site(instruction - CALL_SIZE);
+    struct site *site = find_site(call->instruction);
     if (!site || __atomic_load_n(&site->given_up, __ATOMIC_RELAXED))
         return;
     bool is_led = __atomic_load_n(&site->detour, __ATOMIC_ACQUIRE);
@@ -361,7 +325,7 @@ void detour_note(const struct thread *thread, uint64_t instruction, uint64_t num
     if (is_stale(site))
         site->detour = 0;
     if (!is_stopped && !site->detour && !site->given_up)
-        lead(site, number);
+        lead(site, call->number);
     lock_release();
 }
 
@@ -370,7 +334,7 @@ void detour_note(const struct thread *thread, uint64_t instruction, uint64_t num
 /* Puts the thread before the site's call, or behind it. */
 static void stand(struct segue_regs *regs, uint64_t site, bool is_behind)
 {
-    regs->rip = is_behind ? site + CALL_SIZE : site;
+    regs->rip = is_behind ? site + SYSCALL_SIZE : site;
 }
 
 /* Whether an offset in a piece is at or behind a label of the template. */
@@ -382,20 +346,20 @@ static bool has_come_to(uint64_t offset, const char *label)
 static void leave_made(struct segue_regs *regs, uint64_t offset)
 {
     const struct detour *detour = &detours[offset / MADE_SIZE];
-    stand(regs, detour->site, has_come_to(offset, run_made_behind));
+    stand(regs, detour->place.site, has_come_to(offset, run_made_behind));
     /* At the call, the thread may have been interrupted in it and be about to make it again: then the registers are as
      * the kernel leaves them. */
     if (has_come_to(offset, run_made_call))
-        regs->rcx = detour->site + CALL_SIZE;
+        regs->rcx = detour->place.site + SYSCALL_SIZE;
 }
 
 static void leave_trapped(struct segue_regs *regs, uint64_t offset)
 {
     const struct detour *detour = &detours[offset / TRAPPED_SIZE];
     bool is_behind = offset % TRAPPED_SIZE != 0;
-    stand(regs, detour->site, is_behind);
+    stand(regs, detour->place.site, is_behind);
     if (is_behind)
-        regs->rcx = detour->site + CALL_SIZE;
+        regs->rcx = detour->place.site + SYSCALL_SIZE;
 }
 
 static enum code_range_result translate_made(const struct code_range *range, struct segue_regs *regs,
@@ -428,9 +392,9 @@ static bool add_ranges(void)
 /* Whether the detour's jump is still there: another module may have replaced it. */
 static bool still_stands(const struct detour *detour)
 {
-    uint8_t bytes[JUMP_SIZE];
-    return memory_read_freely(bytes, detour->padding, sizeof bytes) &&
-           memcmp(bytes, detour->padding_bytes, sizeof bytes) == 0;
+    uint8_t bytes[DETOUR_JUMP_SIZE];
+    return memory_read_freely(bytes, detour->place.padding.address, sizeof bytes) &&
+           memcmp(bytes, detour->bytes.jump, sizeof bytes) == 0;
 }
 
 /* The detour whose jump or bridge is there, or NULL. */
@@ -442,7 +406,7 @@ static const struct detour *find_jump(uint64_t instruction)
     for (unsigned i = 0; i < held; i++) {
         const struct detour *detour = &detours[i];
         bool is_bridge = detour->bridge && instruction == detour->bridge;
-        if (is_bridge || (instruction == detour->padding && still_stands(detour)))
+        if (is_bridge || (instruction == detour->place.padding.address && still_stands(detour)))
             return detour;
     }
     return NULL;
@@ -454,7 +418,7 @@ bool detour_is_step(struct thread *thread, uint64_t instruction)
     if (!made_start)
         return false;
     if (offset < MADE_BYTES && has_come_to(offset, run_made_behind))
-        thread->stepped_to = detours[offset / MADE_SIZE].site + CALL_SIZE;
+        thread->stepped_to = detours[offset / MADE_SIZE].place.site + SYSCALL_SIZE;
     return offset < MADE_BYTES + TRAPPED_BYTES || find_jump(instruction);
 }
 
@@ -467,7 +431,7 @@ static enum code_range_result translate_jump(const struct code_range *range, str
     (void)unused;
     if (!detour)
         return CODE_RANGE_NOT_FOUND;
-    stand(regs, detour->site, false);
+    stand(regs, detour->place.site, false);
     return CODE_RANGE_REGISTERS;
 }
 

@@ -16,6 +16,7 @@
 
 #include "host.h"
 #include "platform/linux/abi.h"
+#include "platform/linux/calls/table/table.h"
 #include "report.h"
 #include "tools/run/detours/detour.h"
 #include "tools/run/image/loader.h"
@@ -220,6 +221,7 @@ static _Noreturn void run(const struct source *source, char **arguments, const c
     module_prepare();
     loader_map(source, &image);
     struct thread *thread = thread_first();
+    table_prepare();
     if (!report_prepare() || !thread || !detour_prepare())
         report_fatal("out of memory for the host");
     thread->mask = settings.is_inherited ? settings.inherited_mask : mask;

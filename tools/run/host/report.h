@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <ucontext.h>
 
-#define CALL_NUMBERS 512
+#include "platform/linux/calls/table/table.h"
 
 /* Counters of the process and the children that it forks, in memory that they share. */
 struct counters {
@@ -28,7 +28,7 @@ struct counters {
     uint64_t sites_calls;
     /* Processor ticks (RDTSC) in the handler. */
     uint64_t ticks;
-    uint64_t calls[CALL_NUMBERS];
+    uint64_t calls[TABLE_NUMBERS];
 };
 
 extern struct counters *counters;

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "platform/calls/calls.h"
 #include "tools/run/options/settings.h"
 #include "tools/run/signals/registers.h"
 #include "tools/run/syscalls/call_linux_x86_64.h"
@@ -21,10 +22,6 @@ struct counters *counters;
 struct settings settings;
 /* With --stats or --trace a copy of standard error: programs close theirs at the end. */
 static int output = STDERR_FILENO;
-
-static const char call_names[CALL_NUMBERS][28] = {
-#include "call_names.inc"
-};
 
 struct text {
     char *at, *end;
@@ -143,7 +140,8 @@ bool report_prepare(void)
 
 const char *report_call_name(uint64_t number)
 {
-    return number < CALL_NUMBERS && *call_names[number] ? call_names[number] : "?";
+    const char *name = calls_name(number);
+    return name ? name : "?";
 }
 
 void report_message(const char *format, ...)
@@ -258,7 +256,7 @@ static void add_text_figures(struct text *text)
         add_character(text, '\n');
     }
     add_string(text, "system calls:");
-    for (uint64_t i = 0; i < CALL_NUMBERS; i++) {
+    for (uint64_t i = 0; i < TABLE_NUMBERS; i++) {
         if (!counters->calls[i])
             continue;
         add_character(text, ' ');
@@ -281,7 +279,7 @@ static void add_json_figures(struct text *text)
     }
     add_string(text, ", \"calls\": {");
     bool is_first = true;
-    for (uint64_t i = 0; i < CALL_NUMBERS; i++) {
+    for (uint64_t i = 0; i < TABLE_NUMBERS; i++) {
         if (!counters->calls[i])
             continue;
         add_string(text, is_first ? "\"" : ", \"");

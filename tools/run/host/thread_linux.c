@@ -8,12 +8,12 @@
 #include "thread.h"
 
 #include <errno.h>
-#include <linux/prctl.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "decode/x86/page.h"
 #include "lock.h"
+#include "platform/linux/calls/trap_x86_64.h"
 #include "tools/run/detours/exempt.h"
 #include "tools/run/signals/actions.h"
 #include "tools/run/start/start.h"
@@ -194,6 +194,5 @@ void thread_arm_stack(struct thread *thread)
 
 bool thread_arm_calls(struct thread *thread)
 {
-    return system_call6(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, (long)exempt_start(),
-                        (long)exempt_size(), (long)&thread->selector, 0) == 0;
+    return trap_arm(system_call6, exempt_start(), exempt_size(), &thread->selector) == 0;
 }

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "platform/linux/abi.h"
+#include "platform/linux/calls/table/masked.h"
 #include "registers.h"
 #include "tools/run/host/lock.h"
 #include "tools/run/host/memory.h"
@@ -155,22 +156,12 @@ void actions_set_mask(struct thread *thread, ucontext_t *frame, uint64_t mask)
 
 long actions_change_mask(struct thread *thread, ucontext_t *frame, const uint64_t *arguments)
 {
-    uint64_t before = thread->mask, change, mask = before;
-    if (arguments[3] != SET_SIZE)
-        return -EINVAL;
-    if (arguments[1]) {
-        if (!memory_read(&change, arguments[1], sizeof change))
-            return -EFAULT;
-        if (arguments[0] == SIG_BLOCK)
-            mask |= change;
-        else if (arguments[0] == SIG_UNBLOCK)
-            mask &= ~change;
-        else if (arguments[0] == SIG_SETMASK)
-            mask = change;
-        else
-            return -EINVAL;
+    uint64_t before = thread->mask, mask = before;
+    long result = masked_change(arguments, memory_read, &mask);
+    if (result != 0)
+        return result;
+    if (arguments[1])
         actions_set_mask(thread, frame, mask);
-    }
     return arguments[2] && !memory_write(arguments[2], &before, sizeof before) ? -EFAULT : 0;
 }
 

@@ -31,13 +31,6 @@
 
 #include <segue/segue.h>
 
-#ifndef SYS_SECCOMP
-#define SYS_SECCOMP 1
-#endif
-#ifndef SYS_USER_DISPATCH
-#define SYS_USER_DISPATCH 2
-#endif
-
 /* Blocks the signal, in the handler and in the interrupted context, before sending it again, or it would be delivered
  * again at once. */
 static void put_back(ucontext_t *frame, const siginfo_t *info)
@@ -144,7 +137,7 @@ static void serve_program(struct thread *thread, ucontext_t *frame, const siginf
 {
     switch (raised ? info->si_signo : 0) {
     case SIGSYS:
-        if (info->si_code == SYS_USER_DISPATCH) {
+        if (trap_is_call(info)) {
             calls_serve(thread, frame, info);
             return;
         }

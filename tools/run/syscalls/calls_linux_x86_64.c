@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <linux/audit.h>
-#include <linux/prctl.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -35,23 +34,6 @@
 #include "tools/run/syscalls/services/process.h"
 
 #define ARCH_REQ_XCOMP_PERM 0x1023
-
-/* Newer than the headers of some C libraries. */
-#ifndef SYS_io_uring_enter
-#define SYS_io_uring_enter 426
-#endif
-#ifndef SYS_move_mount
-#define SYS_move_mount 429
-#endif
-#ifndef SYS_openat2
-#define SYS_openat2 437
-#endif
-#ifndef SYS_faccessat2
-#define SYS_faccessat2 439
-#endif
-#ifndef SYS_epoll_pwait2
-#define SYS_epoll_pwait2 441
-#endif
 
 /* ---- done on the program's behalf ---- */
 
@@ -189,10 +171,11 @@ static enum call_outcome serve_ptrace(struct thread *thread, ucontext_t *frame, 
  * left out. */
 static enum call_outcome serve_kill(struct thread *thread, ucontext_t *frame, const struct call *call, long *result)
 {
-    if (!thread->wanted_tracing || registers_argument(frame, call->argument) != SIGSTOP)
+    const int signal = call->number == SYS_tgkill ? 2 : 1;
+    if (!thread->wanted_tracing || registers_argument(frame, signal) != SIGSTOP)
         return CALL_PASSED;
     uint64_t own = (uint64_t)system_call3(call->number == SYS_kill ? SYS_getpid : SYS_gettid, 0, 0, 0);
-    if (registers_argument(frame, call->argument - 1) != own)
+    if (registers_argument(frame, signal - 1) != own)
         return CALL_PASSED;
     thread->wanted_tracing = false;
     *result = 0;
@@ -260,28 +243,28 @@ static void before_prlimit(struct thread *thread, const ucontext_t *frame)
 
 /* ---- the table, and the way through it ---- */
 
-#define CALL(name, argument, flags, before, serve) PLACE_##name,
+#define CALL(name, flags, before, serve) PLACE_##name,
 enum {
 #include "calls.inc"
 };
 #undef CALL
 
-#define CALL(name, argument, flags, before, serve) [PLACE_##name] = {SYS_##name, argument, flags, before, serve},
+#define CALL(name, flags, before, serve) [PLACE_##name] = {SYS_##name, flags, before, serve},
 static const struct call calls[] = {
 #include "calls.inc"
 };
 #undef CALL
 
 /* Where a call's row is, counted from 1; 0 for a call without one. */
-#define CALL(name, argument, flags, before, serve) [SYS_##name] = PLACE_##name + 1,
-static const uint8_t places[CALL_NUMBERS] = {
+#define CALL(name, flags, before, serve) [SYS_##name] = PLACE_##name + 1,
+static const uint8_t places[TABLE_NUMBERS] = {
 #include "calls.inc"
 };
 #undef CALL
 
 static const struct call *find(uint64_t number)
 {
-    unsigned place = number < CALL_NUMBERS ? places[number] : 0;
+    unsigned place = number < TABLE_NUMBERS ? places[number] : 0;
     return place ? &calls[place - 1] : NULL;
 }
 
@@ -299,20 +282,20 @@ static void rewrite_fresh_code(struct thread *thread)
 
 void calls_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info)
 {
-    uint64_t number = registers_call_number(frame);
+    const struct system_call caught = registers_call((struct native_frame){(void *)(uintptr_t)info, frame});
+    const uint64_t number = caught.number;
     const struct call *call = find(number);
     long result = 0;
     if (info->si_arch != AUDIT_ARCH_X86_64)
-        report_fatal("unsupported: the program makes a 32-bit system call (int 0x80) at %x",
-                     registers_get(frame, REG_RIP) - CALL_SIZE);
-    count(&counters->calls[number < CALL_NUMBERS ? number : CALL_NUMBERS - 1], 1);
+        report_fatal("unsupported: the program makes a 32-bit system call (int 0x80) at %x", caught.instruction);
+    count(&counters->calls[number < TABLE_NUMBERS ? number : TABLE_NUMBERS - 1], 1);
     report_call(frame);
     if (call && call->before)
         call->before(thread, frame);
     if (!call || !(call->flags & CALL_LOADS_CODE))
         rewrite_fresh_code(thread);
     if (!call)
-        detour_note(thread, registers_get(frame, REG_RIP), number);
+        detour_note(thread, &caught);
     switch (call ? serve(thread, frame, call, &result) : CALL_PASSED) {
     case CALL_PASSED:
         stub_pass(thread, frame, NULL);
@@ -324,7 +307,7 @@ void calls_serve(struct thread *thread, ucontext_t *frame, const siginfo_t *info
         count(&counters->served, 1);
         break;
     case CALL_AGAIN:
-        registers_set(frame, REG_RIP, registers_get(frame, REG_RIP) - CALL_SIZE);
+        registers_set(frame, REG_RIP, caught.instruction);
         count(&counters->served, 1);
         break;
     }

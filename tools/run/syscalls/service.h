@@ -32,8 +32,6 @@ typedef enum call_outcome call_service(struct thread *thread, ucontext_t *frame,
 
 struct call {
     uint16_t number;
-    /* The number of the argument that the service reads. */
-    uint8_t argument;
     /* enum call_flag, a bit set. */
     uint8_t flags;
     /* Called before the call is made, by whomever; NULL for nothing. */

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 
 #include "call_linux_x86_64.h"
+#include "decode/x86/instructions/syscall.h"
 #include "tools/run/host/report.h"
 #include "tools/run/signals/registers.h"
 
@@ -41,7 +42,7 @@ static enum code_range_result translate(const struct code_range *range, struct s
     if (!stub_contains(thread, regs->rip))
         return CODE_RANGE_NOT_FOUND;
     bool is_pass = regs->rip >= pass, is_made = regs->rip != pass;
-    regs->rip = is_made ? thread->target : thread->target - CALL_SIZE;
+    regs->rip = is_made ? thread->target : thread->target - SYSCALL_SIZE;
     regs->rcx = thread->target;
     if (!is_pass)
         return CODE_RANGE_REGISTERS;

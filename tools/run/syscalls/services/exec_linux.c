@@ -10,6 +10,7 @@
 
 #include "descriptor.h"
 #include "exec.h"
+#include "platform/linux/calls/table/table.h"
 #include "tools/run/host/host.h"
 #include "tools/run/host/memory.h"
 #include "tools/run/host/report.h"
@@ -170,7 +171,7 @@ static void tell_alone(const struct target *target)
 
 enum call_outcome exec_serve(struct thread *thread, ucontext_t *frame, const struct call *call, long *result)
 {
-    int first = call->argument;
+    int first = table_path(call->number);
     struct target target;
     char path[TARGET_PATH];
     *result = TARGET_ALONE;

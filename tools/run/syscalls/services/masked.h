@@ -5,13 +5,6 @@
 
 #include "tools/run/syscalls/service.h"
 
-/* The argument is the mask's address, the next one its size: rt_sigsuspend, ppoll, epoll_pwait. */
 call_service masked_lead;
-
-/* The argument points to the mask's address and size: pselect6, io_pgetevents. */
-call_service masked_lead_pair;
-
-/* io_uring_enter, whose flags say which. */
-call_service masked_lead_uring;
 
 #endif

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 
 #include "path.h"
+#include "platform/linux/calls/table/table.h"
 #include "tools/run/host/host.h"
 #include "tools/run/host/memory.h"
 #include "tools/run/options/settings.h"
@@ -75,7 +76,7 @@ static bool sees_link(uint64_t number, const ucontext_t *frame)
 
 enum call_outcome path_serve_link(struct thread *thread, ucontext_t *frame, const struct call *call, long *result)
 {
-    int path = call->argument, folder = path ? (int)registers_argument(frame, 0) : AT_FDCWD;
+    int path = table_path(call->number), folder = path ? (int)registers_argument(frame, 0) : AT_FDCWD;
     (void)thread;
     if (!is_own_argument(folder, registers_argument(frame, path)))
         return CALL_PASSED;
@@ -85,7 +86,7 @@ enum call_outcome path_serve_link(struct thread *thread, ucontext_t *frame, cons
 
 enum call_outcome path_lead(struct thread *thread, ucontext_t *frame, const struct call *call, long *result)
 {
-    int path = call->argument, folder = path ? (int)registers_argument(frame, 0) : AT_FDCWD;
+    int path = table_path(call->number), folder = path ? (int)registers_argument(frame, 0) : AT_FDCWD;
     uint64_t before[6];
     (void)result;
     if (!is_own_argument(folder, registers_argument(frame, path)) || sees_link(call->number, frame))
