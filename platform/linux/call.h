@@ -16,6 +16,10 @@
 
 #include <stdbool.h>
 
+/* A function whose system calls are not caught where the program's are (platform/calls/calls.h): those that a handler
+ * asks for often, or on a stack that may have no room for one more frame. */
+#define NOT_CAUGHT __attribute__((section("segue_exempt"), noinline))
+
 /* Whether a system call that returns an address has failed: where an address has 32 bits, it may be negative. */
 static inline bool system_call_failed(long result)
 {

@@ -27,8 +27,7 @@ _Static_assert(SIG_BLOCK == CALL_SIG_BLOCK && SIG_SETMASK == CALL_SIG_SETMASK &&
                "the assembly's macros have other numbers");
 
 /* Not caught: where calls are, the program's actions for some signals are others than the kernel's (platform/calls). */
-__attribute__((section("segue_exempt"), noinline)) static long change(int number, const struct kernel_action *next,
-                                                                      struct kernel_action *present)
+NOT_CAUGHT static long change(int number, const struct kernel_action *next, struct kernel_action *present)
 {
     return system_call4(SYS_rt_sigaction, number, (long)next, (long)present, MASK_SIZE);
 }

@@ -26,14 +26,12 @@
 
 #define SECOND UINT64_C(1000000000)
 
-/* These two are asked often, and not to be caught where the program's system calls are (platform/calls/calls.h). */
-
-__attribute__((section("segue_exempt"), noinline)) int platform_thread_id(void)
+NOT_CAUGHT int platform_thread_id(void)
 {
     return (int)system_call3(SYS_gettid, 0, 0, 0);
 }
 
-__attribute__((section("segue_exempt"), noinline)) int platform_process_id(void)
+NOT_CAUGHT int platform_process_id(void)
 {
     return (int)system_call3(SYS_getpid, 0, 0, 0);
 }
@@ -43,12 +41,12 @@ bool platform_thread_is_gone(int thread)
     return system_call3(SYS_tgkill, platform_process_id(), thread, 0) == -ESRCH;
 }
 
-bool platform_thread_is_alone(void)
+NOT_CAUGHT bool platform_thread_is_alone(void)
 {
     return system_call3(SYS_unshare, CLONE_VM, 0, 0) == 0;
 }
 
-bool platform_process_is_gone(int process)
+NOT_CAUGHT bool platform_process_is_gone(int process)
 {
     return system_call3(SYS_kill, process, 0, 0) == -ESRCH;
 }
@@ -124,7 +122,7 @@ static struct timespec to_timespec(uint64_t nanoseconds)
     return (struct timespec){.tv_sec = (time_t)(nanoseconds / SECOND), .tv_nsec = (long)(nanoseconds % SECOND)};
 }
 
-void platform_sleep(uint64_t nanoseconds)
+NOT_CAUGHT void platform_sleep(uint64_t nanoseconds)
 {
     struct timespec time = to_timespec(nanoseconds);
     system_call3(SYS_nanosleep, (long)&time, 0, 0);

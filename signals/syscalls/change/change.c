@@ -1,10 +1,13 @@
 /* change.c: see change.h. */
 #include "change.h"
 
+#include <segue/handler.h>
 #include <segue/region.h>
 
 #include "decode/x86/page.h"
 #include "emulate/windows/guard.h"
+#include "platform/memory/memory.h"
+#include "platform/threads/thread.h"
 #include "signals/regions/region.h"
 #include "signals/syscalls/space.h"
 
@@ -30,14 +33,27 @@ SEGUE_HOT_POLICY bool change_is_wanted(const struct system_call *call)
     return by && (changes_region(call) || (by->follows_files(call) && calls_maps_file(call))) && !by->is_own();
 }
 
+/* A probe that faults needs room for one more frame on this stack, which has been looked at down to `seen`; the first
+ * thread's stack grows by such a fault. */
+static bool is_writable(uint64_t at, uint64_t seen, bool grows)
+{
+    const uint64_t room = (uint64_t)(uintptr_t)__builtin_frame_address(0) - (seen & -(uint64_t)PAGE);
+    uint8_t byte;
+    if (!grows && room < segue_handler_stack() && platform_look_at(at, &byte, 1) == PLATFORM_NOT_THERE)
+        return false;
+    return guard_probe_write((void *)(uintptr_t)at) == 0;
+}
+
 /* Each page of it is looked at: behind a thread's stack and its guard page there may be another stack. */
 static bool has_stack(const struct system_call *call)
 {
-    const uint64_t lowest = calls_run_stack(call);
-    for (uint64_t at = (uint64_t)(uintptr_t)calls_record(call); at - lowest > PAGE; at -= PAGE)
-        if (guard_probe_write((void *)(uintptr_t)at) != 0)
+    const uint64_t lowest = calls_run_stack(call), highest = (uint64_t)(uintptr_t)calls_record(call);
+    const bool grows = platform_thread_id() == platform_process_id();
+    uint64_t seen = highest;
+    for (uint64_t at = highest; at - lowest > PAGE; seen = at, at -= PAGE)
+        if (!is_writable(at, seen, grows))
             return false;
-    return guard_probe_write((void *)(uintptr_t)lowest) == 0;
+    return is_writable(lowest, seen, grows);
 }
 
 bool change_runs(const struct system_call *call, calls_function *function)

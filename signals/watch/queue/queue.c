@@ -2,9 +2,9 @@
 #include "queue.h"
 
 #include "decode/x86/page.h"
-#include "emulate/windows/guard.h"
 #include "platform/clock.h"
 #include "platform/memory/memory.h"
+#include "platform/memory/readable.h"
 #include "platform/reason.h"
 #include "platform/threads/look.h"
 #include "platform/threads/thread.h"
@@ -48,7 +48,8 @@ const void *queue_memory(void)
     return __atomic_load_n(&own, __ATOMIC_ACQUIRE);
 }
 
-/* Up to the first page that cannot be read. */
+/* Up to the first page that cannot be read. Without a fault, for whose frame a small stack may have no room:
+ * thread-local memory may end such a stack, with nothing mapped behind it. */
 static void keep_stack(struct queue_stack *stack, const struct segue_regs *regs)
 {
     const uint64_t registers[QUEUE_REGISTERS] = {regs->rax, regs->rbx, regs->rcx, regs->rdx, regs->rsi, regs->rdi,
@@ -58,7 +59,7 @@ static void keep_stack(struct queue_stack *stack, const struct segue_regs *regs)
     while (size < sizeof stack->bytes) {
         const uint64_t at = regs->rsp + size, to_page_end = PAGE - at % PAGE, room = sizeof stack->bytes - size;
         const uint64_t part = to_page_end < room ? to_page_end : room;
-        if (guard_copy(stack->bytes + size, (const void *)(uintptr_t)at, part) != 0)
+        if (!readable_copy(at, stack->bytes + size, part))
             break;
         size += part;
     }

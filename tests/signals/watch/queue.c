@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -92,9 +93,39 @@ static void a_reader_passes_over_the_killed(void **unused)
     free(queue);
 }
 
+/* There is no handler here: a fault would end the process. */
+static void a_stack_is_kept_up_to_its_end(void **unused)
+{
+    (void)unused;
+    const uint64_t page = 4096, left = page + 128;
+    struct watch_queue *queue = aligned_alloc(64, queue_size(PLACES));
+    struct queue_stack *stacks = calloc(PLACES, sizeof *stacks), *kept = calloc(1, sizeof *kept);
+    char *stack = mmap(NULL, 3 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct segue_watch_record record = {.id = 11};
+    assert_true(queue && stacks && kept && stack != MAP_FAILED);
+    assert_int_equal(mprotect(stack + 2 * page, page, PROT_NONE), 0);
+    memset(stack, 7, 2 * page);
+    memset(queue, 0, queue_size(PLACES));
+    queue_use(queue, PLACES);
+    queue_use_stacks(stacks);
+    const struct segue_regs regs = {.rsp = (uint64_t)(uintptr_t)(stack + 2 * page - left), .rip = 5};
+    queue_put(&record, NULL, &regs, false);
+    queue_use_stacks(NULL);
+    assert_true(queue_take_with(queue, &record, NULL, stacks, kept));
+    assert_int_equal(record.id, 11);
+    assert_int_equal(kept->size, left);
+    assert_memory_equal(kept->bytes, stack + 2 * page - left, left);
+    assert_int_equal(kept->registers[QUEUE_REGISTERS - 1], 5);
+    munmap(stack, 3 * page);
+    free(kept);
+    free(stacks);
+    free(queue);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_put_that_never_ends),
-                                       cmocka_unit_test(a_reader_passes_over_the_killed)};
+                                       cmocka_unit_test(a_reader_passes_over_the_killed),
+                                       cmocka_unit_test(a_stack_is_kept_up_to_its_end)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

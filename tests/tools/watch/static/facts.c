@@ -1,6 +1,8 @@
 /* facts.c: a program that is linked statically prints what it finds: the same under `segue watch` as natively. Its
- * threads have thread-local memory, aligned and initialised, and stacks of the least size; some fork. */
+ * threads have thread-local memory, aligned and initialised, and stacks of the least size; one has little stack
+ * left, and nothing mapped behind it; some fork. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <limits.h>
 #include <link.h>
 #include <pthread.h>
@@ -10,15 +12,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define THREADS 8
 #define ROUNDS 50
+#define LEFT_TO_WORK 4000
+#define LEFT_TO_CALL 2000
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51
+#endif
 
 long counter;
 static long wrong;
+static char *given_stack;
 static _Thread_local long initialised = 42;
 static _Thread_local long *relocated = &counter;
 static _Thread_local _Alignas(128) char aligned[300];
@@ -41,12 +50,42 @@ static void look_at_own_memory(void)
     memset(aligned, 1, sizeof aligned);
 }
 
+static void add_to_counter(void)
+{
+    for (int i = 0; i < ROUNDS; i++)
+        __atomic_fetch_add(relocated, 1, __ATOMIC_RELAXED);
+}
+
 static void *work(void *number)
 {
     look_at_own_memory();
-    for (int i = 0; i < ROUNDS; i++)
-        __atomic_fetch_add(relocated, 1, __ATOMIC_RELAXED);
+    add_to_counter();
     fail_unless(initialised == 7 && aligned[299] == 1);
+    return number;
+}
+
+/* Calls it with that much of the stack left. */
+static __attribute__((noinline)) void use_stack(size_t left, void (*call)(void))
+{
+    volatile char *used = __builtin_alloca((size_t)((char *)__builtin_frame_address(0) - given_stack) - left);
+    used[0] = 1;
+    call();
+    fail_unless(used[0] == 1);
+}
+
+/* The call changes nothing; under a watch that takes more than the stack has. */
+static void protect_counter(void)
+{
+    const uintptr_t page = (uintptr_t)&counter & -(uintptr_t)4096;
+    fail_unless(mprotect((void *)page, 4096, PROT_READ | PROT_WRITE) == 0 || errno == ENOMEM);
+}
+
+static void *work_with_little(void *number)
+{
+    const size_t frame = getauxval(AT_MINSIGSTKSZ);
+    use_stack(LEFT_TO_CALL + frame, protect_counter);
+    use_stack(LEFT_TO_WORK + 2 * frame, add_to_counter);
+    look_at_own_memory();
     return number;
 }
 
@@ -63,15 +102,30 @@ static void *work_and_fork(void *number)
     return work(number);
 }
 
+/* What is before and behind it cannot be accessed. Returns its size. */
+static size_t map_stack(void)
+{
+    const size_t size = (LEFT_TO_WORK + 2 * getauxval(AT_MINSIGSTKSZ) + PTHREAD_STACK_MIN) & -(size_t)4096;
+    char *at = mmap(NULL, 3 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    given_stack = at + size;
+    fail_unless(at != MAP_FAILED && mprotect(given_stack, size, PROT_READ | PROT_WRITE) == 0);
+    return size;
+}
+
 static void run_threads(void)
 {
     pthread_t threads[THREADS];
-    pthread_attr_t attributes;
-    pthread_attr_init(&attributes);
-    fail_unless(pthread_attr_setstacksize(&attributes, PTHREAD_STACK_MIN) == 0);
-    for (long i = 0; i < THREADS; i++)
-        fail_unless(pthread_create(&threads[i], i < 2 ? &attributes : NULL, i > 5 ? work_and_fork : work, (void *)i) ==
-                    0);
+    pthread_attr_t given, least;
+    const size_t size = map_stack();
+    pthread_attr_init(&given);
+    pthread_attr_init(&least);
+    fail_unless(pthread_attr_setstack(&given, given_stack, size) == 0);
+    fail_unless(pthread_attr_setstacksize(&least, PTHREAD_STACK_MIN) == 0);
+    for (long i = 0; i < THREADS; i++) {
+        const pthread_attr_t *attributes[THREADS] = {&given, &least};
+        void *(*const makes)(void *) = i == 0 ? work_with_little : i > 5 ? work_and_fork : work;
+        fail_unless(pthread_create(&threads[i], attributes[i], makes, (void *)i) == 0);
+    }
     for (long i = 0; i < THREADS; i++) {
         void *number;
         fail_unless(pthread_join(threads[i], &number) == 0 && number == (void *)i);

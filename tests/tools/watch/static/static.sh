@@ -41,6 +41,10 @@ for program in "$(readlink -f "$4")" "$(readlink -f "$5")"; do
   check "$name: status" 5 "$?"
   check "$name: what it finds" "$(cat "$work/native")" "$(cat "$work/out")"
   check "$name: nothing else is said" "" "$(cat "$work/err")"
+  (cd "$work" && HOME=/somewhere timeout 60 "$program" one two > native)
+  (cd "$work" && HOME=/somewhere timeout 60 "$segue" watch --backtrace -o stacks counter -- "$program" one two \
+    > out 2> err)
+  check "$name: the events' stacks are kept on a small stack" "$(cat "$work/native")" "$(cat "$work/out" "$work/err")"
   check "$name: each access, also of children" 424 "$(grep -c 'counter (8 bytes)' "$work/file")"
   check "$name: a child's" 2 "$(grep -c '0xf4240 -> 0xf4241$\|1000000 -> 1000001$' "$work/file")"
 done
