@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "decode/x86/compiler/shared_word.h"
+#include "platform/frame/kept_info.h"
 
 struct platform_action {
     /* ACTION_DEFAULT, ACTION_IGNORE, or a platform_handler's address. */
@@ -60,5 +61,9 @@ void platform_signal_queue_again(int number, const void *info);
 
 /* Whether that signal is pending for the calling thread. */
 bool platform_signal_is_pending(int number);
+
+/* Takes a pending signal that the calling thread blocks. False if no such signal is pending; also where the system has
+ * no call for that. */
+bool platform_signal_take(int number, struct kept_info *kept);
 
 #endif

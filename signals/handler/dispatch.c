@@ -36,6 +36,7 @@
 #include "signals/fault/service.h"
 #include "signals/hot/ask/ask.h"
 #include "signals/hot/hot.h"
+#include "signals/mutator/suspend.h"
 #include "signals/regions/readers.h"
 #include "signals/regions/region.h"
 #include "signals/reports/counters.h"
@@ -500,6 +501,8 @@ static bool take_knock(size_t room, struct native_frame native)
         return false;
     answer_remover(native.context, room);
     syscalls_answer(native);
+    if (room >= THREAD_OWN_STACK)
+        suspend_answer(native);
     return true;
 }
 

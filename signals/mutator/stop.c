@@ -22,6 +22,7 @@
 #include "signals/fault/fault.h"
 #include "signals/threads/thread.h"
 #include "suspend.h"
+#include "turn.h"
 
 #define PLACES SEGUE_SUSPENDED_MOST
 /* How often a thread that is leaving a handler is let run on. */
@@ -37,9 +38,6 @@ static struct place {
 /* A stopped thread for each place. */
 static char *stops;
 static bool installed;
-
-/* The suspension lock: the owner's TID, and the number of threads that it has suspended or asked for. */
-static uint64_t suspender;
 
 static struct stop *stop_of(const struct place *place)
 {
@@ -59,6 +57,12 @@ int suspend_signal(void)
 
 void suspend_now(void)
 {
+}
+
+/* It is asked without a signal. */
+void suspend_answer(struct native_frame native)
+{
+    (void)native;
 }
 
 bool suspend_store(const void *native)
@@ -99,57 +103,14 @@ enum segue_status segue_suspend_check(struct segue_owner *owner)
 
 enum segue_status segue_suspend_uninstall(void)
 {
-    uint64_t none = 0;
     if (!is_installed())
         return reason_give(SEGUE_NOT_FOUND, "suspension is not installed");
     /* No thread suspends meanwhile. */
-    uint64_t mine = (uint64_t)(uint32_t)thread_number() << 32 | 1;
-    if (!__atomic_compare_exchange_n(&suspender, &none, mine, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+    if (!turn_take_free())
         return reason_give(SEGUE_BUSY, "threads are suspended");
     __atomic_store_n(&installed, false, __ATOMIC_RELEASE);
-    __atomic_store_n(&suspender, 0, __ATOMIC_RELEASE);
+    turn_end(1);
     return SEGUE_OK;
-}
-
-/* ---- the suspension lock ---- */
-
-static uint64_t deadline_after(uint64_t timeout)
-{
-    uint64_t start = platform_clock();
-    return timeout > UINT64_MAX - start ? UINT64_MAX : start + timeout;
-}
-
-/* Counts that many more threads if the lock is free or the caller's. An owner that has ended loses the lock. */
-static bool try_turn(uint32_t count)
-{
-    uint64_t word = __atomic_load_n(&suspender, __ATOMIC_ACQUIRE);
-    const int self = thread_number();
-    for (;;) {
-        struct identity owner = {(int)(word >> 32), IDENTITY_OWN};
-        if (word && owner.number != self && !identity_is_gone(owner))
-            return false;
-        uint64_t mine = (uint64_t)(uint32_t)self << 32 | ((uint32_t)word + count);
-        if (__atomic_compare_exchange_n(&suspender, &word, mine, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-            return true;
-    }
-}
-
-static void end_turn(uint32_t count)
-{
-    uint64_t word = __atomic_load_n(&suspender, __ATOMIC_ACQUIRE), less;
-    do
-        less = (uint32_t)word == count ? 0 : word - count;
-    while (!__atomic_compare_exchange_n(&suspender, &word, less, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
-}
-
-static bool take_turn(uint32_t count, uint64_t deadline)
-{
-    while (!try_turn(count)) {
-        if (platform_clock() >= deadline)
-            return false;
-        wait_a_moment();
-    }
-    return true;
 }
 
 /* ---- one thread ---- */
@@ -239,7 +200,7 @@ static enum segue_status suspend(struct segue_suspension *suspension, uint64_t d
 
 enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t count, uint64_t timeout)
 {
-    const uint64_t deadline = deadline_after(timeout);
+    const uint64_t deadline = turn_deadline(timeout);
     uint32_t held = 0;
     enum segue_status first = SEGUE_OK;
     if (!list && count)
@@ -248,7 +209,7 @@ enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t co
         return SEGUE_NOT_FOUND;
     if (count > PLACES)
         return SEGUE_NO_MEMORY;
-    if (!take_turn((uint32_t)count + 1, deadline))
+    if (!turn_take((uint32_t)count + 1, deadline))
         return SEGUE_BUSY;
     for (size_t i = 0; i < count; i++) {
         list[i].private_.held = 0;
@@ -257,7 +218,7 @@ enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t co
         if (first == SEGUE_OK && list[i].status != SEGUE_NOT_FOUND)
             first = list[i].status;
     }
-    end_turn((uint32_t)count + 1 - held);
+    turn_end((uint32_t)count + 1 - held);
     return first;
 }
 
@@ -273,7 +234,7 @@ static bool resume(struct segue_suspension *suspension)
         stop_end(stop_of(place));
         __atomic_store_n(&place->thread, 0, __ATOMIC_RELEASE);
     }
-    end_turn(1);
+    turn_end(1);
     return true;
 }
 

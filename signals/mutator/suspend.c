@@ -37,15 +37,18 @@
 #include "signals/hot/ask/ask.h"
 #include "signals/hot/leave.h"
 #include "signals/syscalls/pending.h"
+#include "signals/threads/knock.h"
 #include "signals/threads/thread.h"
+#include "turn.h"
 
 #define PLACES SEGUE_SUSPENDED_MOST
 /* Above a token, so that a value that a program sends is not taken for a token. */
 #define TOKEN_MARK (UINT64_C(0x5e60e) << (sizeof(void *) == 8 ? 44 : 12))
-/* Nanoseconds between checks whether a thread still exists, and whether another suspender has resumed all its
- * threads; they grow up to LAST_PAUSE. */
+/* Nanoseconds between checks whether a thread still exists; they grow up to LAST_PAUSE. */
 #define FIRST_PAUSE 50000u
 #define LAST_PAUSE 10000000u
+/* From that pause on a thread is looked at that does not answer. */
+#define FIRST_KNOCK 400000u
 
 enum phase { FREE, ASKED, ANSWERING, HELD, GIVEN_UP };
 #define PHASE_BITS 3
@@ -65,12 +68,6 @@ static struct place {
 static int32_t threads[PLACES];
 /* No slot from this index on was ever taken. */
 static uint32_t places_used;
-
-/* The suspension lock: the owner's TID in the upper bits, the number of suspended or asked threads in the lower, and
- * in between how to ask about the owner. */
-static uint64_t suspender;
-#define GROUP_SHIFT 30
-#define COUNT_MASK ((UINT64_C(1) << GROUP_SHIFT) - 1)
 
 static int signal_in_use;
 
@@ -270,58 +267,23 @@ void suspend_serve(int number, void *info, void *ucontext)
         chain_signal(number, (struct native_frame){info, ucontext}, false, CHAIN_ENTER);
 }
 
-/* ---- the suspension lock ---- */
-
-static uint64_t deadline_after(uint64_t timeout)
+/* A signal of the suspender's that is pending goes no further; another stays pending. */
+void suspend_answer(struct native_frame native)
 {
-    uint64_t start = platform_clock();
-    return timeout > UINT64_MAX - start ? UINT64_MAX : start + timeout;
-}
-
-static struct identity suspender_in(uint64_t word)
-{
-    return (struct identity){(int32_t)(word >> 32), (enum identity_group)(word >> GROUP_SHIFT & 3)};
-}
-
-static bool is_same(struct identity one, struct identity other)
-{
-    return one.number == other.number && one.group == other.group;
-}
-
-/* Counts that many more threads if the lock is free or the caller's. An owner that has ended loses the lock. */
-static bool try_turn(uint32_t count)
-{
-    uint64_t word = __atomic_load_n(&suspender, __ATOMIC_ACQUIRE);
-    struct identity self = identity_of_self();
-    for (;;) {
-        if (word && !is_same(suspender_in(word), self) && !identity_is_gone(suspender_in(word)))
-            return false;
-        uint64_t mine =
-            (uint64_t)(uint32_t)self.number << 32 | (uint64_t)self.group << GROUP_SHIFT | ((word & COUNT_MASK) + count);
-        if (__atomic_compare_exchange_n(&suspender, &word, mine, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-            return true;
-    }
-}
-
-static void end_turn(uint32_t count)
-{
-    uint64_t word = __atomic_load_n(&suspender, __ATOMIC_ACQUIRE), less;
-    do
-        less = (word & COUNT_MASK) == count ? 0 : word - count;
-    while (!__atomic_compare_exchange_n(&suspender, &word, less, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
-}
-
-static bool take_turn(uint32_t count, uint64_t deadline)
-{
-    uint64_t pause = FIRST_PAUSE;
-    while (!try_turn(count)) {
-        uint64_t present = platform_clock();
-        if (present >= deadline)
-            return false;
-        platform_sleep(pause < deadline - present ? pause : deadline - present);
-        pause = pause < LAST_PAUSE / 2 ? pause * 2 : LAST_PAUSE;
-    }
-    return true;
+    const int number = suspend_signal();
+    uint64_t token = 0;
+    uint32_t state;
+    if (!number || !(frame_get_mask(native.context) & SIGNAL_BIT(number)) ||
+        !find_place(0, IN(ASKED) | IN(GIVEN_UP), &state))
+        return;
+    struct kept_info kept;
+    const bool is_taken = platform_signal_take(number, &kept), has_token = is_taken && is_token(&kept, &token);
+    if (is_taken && !has_token && !frame_is_lost(&kept))
+        kept_info_send_again(&kept, number);
+    if (!hot_leave(native.context))
+        ask_was_suspended();
+    look_again(native.context);
+    answer(token, has_token, has_token, native.context);
 }
 
 /* ---- suspending ---- */
@@ -472,7 +434,14 @@ static enum segue_status hopelessness(int32_t thread, bool is_late)
     return is_late ? SEGUE_TIMEOUT : SEGUE_OK;
 }
 
-static enum segue_status await(struct segue_suspension *suspension, uint64_t deadline)
+/* The thread may not have taken its signal because it blocks it. */
+static void knock_at(int32_t thread)
+{
+    if (platform_thread_blocks(thread, suspend_signal()))
+        knock_send(thread);
+}
+
+static enum segue_status await(struct segue_suspension *suspension, uint64_t deadline, bool knocks)
 {
     struct place *place = &places[suspension->private_.place];
     uint64_t pause = FIRST_PAUSE;
@@ -481,6 +450,8 @@ static enum segue_status await(struct segue_suspension *suspension, uint64_t dea
         enum segue_status why = hopelessness(number_of(suspension), present >= deadline);
         if (why != SEGUE_OK && give_up(suspension, why == SEGUE_NOT_FOUND ? FREE : GIVEN_UP))
             return why;
+        if (knocks && pause >= FIRST_KNOCK)
+            knock_at(number_of(suspension));
         /* A handler may have abandoned the step by siglongjmp. */
         if (pause == LAST_PAUSE && place->is_put_off) {
             place->is_put_off = false;
@@ -494,7 +465,7 @@ static enum segue_status await(struct segue_suspension *suspension, uint64_t dea
     return SEGUE_OK;
 }
 
-enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t count, uint64_t timeout)
+static enum segue_status suspend_all(struct segue_suspension *list, size_t count, uint64_t timeout, bool knocks)
 {
     if (!list && count)
         return SEGUE_INVALID;
@@ -507,8 +478,8 @@ enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t co
     struct platform_action present;
     if (!suspend_is_first(&present))
         return SEGUE_NOT_LAST;
-    uint64_t deadline = deadline_after(timeout);
-    if (!take_turn((uint32_t)count, deadline))
+    uint64_t deadline = turn_deadline(timeout);
+    if (!turn_take((uint32_t)count, deadline))
         return SEGUE_BUSY;
     enum segue_status first = SEGUE_OK;
     uint32_t failed = 0;
@@ -516,14 +487,24 @@ enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t co
         ask(&list[i], (uint32_t)i);
     for (size_t i = 0; i < count; i++) {
         if (list[i].status == SEGUE_OK)
-            list[i].status = await(&list[i], deadline);
+            list[i].status = await(&list[i], deadline, knocks);
         failed += list[i].status != SEGUE_OK;
         if (first == SEGUE_OK && list[i].status != SEGUE_NOT_FOUND)
             first = list[i].status;
     }
     if (failed)
-        end_turn(failed);
+        turn_end(failed);
     return first;
+}
+
+enum segue_status segue_threads_suspend(struct segue_suspension *list, size_t count, uint64_t timeout)
+{
+    return suspend_all(list, count, timeout, false);
+}
+
+enum segue_status suspend_blocking_too(struct segue_suspension *list, size_t count, uint64_t timeout)
+{
+    return suspend_all(list, count, timeout, true);
 }
 
 static bool resume(struct segue_suspension *suspension)
@@ -557,7 +538,7 @@ enum segue_status segue_threads_resume(struct segue_suspension *list, size_t cou
             status = SEGUE_NOT_FOUND;
     }
     if (resumed)
-        end_turn(resumed);
+        turn_end(resumed);
     return status;
 }
 
@@ -578,17 +559,17 @@ enum segue_status segue_thread_resume(struct segue_suspension *suspension)
 
 bool suspend_begin_change(void)
 {
-    return __atomic_load_n(&suspender, __ATOMIC_ACQUIRE) == 0 && try_turn(1);
+    return turn_take_free();
 }
 
 void suspend_end_change(void)
 {
-    end_turn(1);
+    turn_end(1);
 }
 
 void suspend_in_child(void)
 {
-    suspender = 0;
+    turn_in_child();
     for (uint32_t i = 0; i < places_used; i++) {
         places[i].state = with_phase(places[i].state, FREE);
         places[i].holders = 0;

@@ -2,6 +2,9 @@
 #ifndef SEGUE_SIGNALS_SUSPEND_H
 #define SEGUE_SIGNALS_SUSPEND_H
 
+#include <segue/suspend.h>
+
+#include "platform/frame/frame.h"
 #include "platform/handlers/action.h"
 
 /* The handler of the suspend signal. In assembly: it sets the host's segment bases if it has interrupted a guest, and
@@ -11,6 +14,13 @@ void suspend_serve(int number, void *info, void *ucontext);
 
 /* Asks the calling thread again: a suspension waited for the end of its step. Async-signal-safe. */
 void suspend_now(void);
+
+/* As segue_threads_suspend, also threads that block the signal: by a knock (signals/threads/knock.h). Not
+ * async-signal-safe. */
+enum segue_status suspend_blocking_too(struct segue_suspension *list, size_t count, uint64_t timeout);
+
+/* The answer to a knock, of a thread that blocks the signal. Async-signal-safe. */
+void suspend_answer(struct native_frame native);
 
 /* The suspend signal, 0 if it is not installed: the library's other handlers leave it unblocked. */
 int suspend_signal(void);

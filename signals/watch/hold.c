@@ -7,6 +7,7 @@
 #include "platform/reason.h"
 #include "platform/threads/look.h"
 #include "platform/threads/thread.h"
+#include "signals/mutator/suspend.h"
 
 /* How long threads are waited for, in nanoseconds, and how often new ones are looked for. */
 #define LONGEST UINT64_C(2000000000)
@@ -45,7 +46,7 @@ static bool find_new(struct room *room, struct held *held)
 /* Those from `from` on; threads that have ended leave the list. */
 static enum segue_status suspend_from(struct held *held, unsigned from)
 {
-    enum segue_status status = segue_threads_suspend(held->threads + from, held->count - from, LONGEST);
+    enum segue_status status = suspend_blocking_too(held->threads + from, held->count - from, LONGEST);
     unsigned kept = from;
     if (status == SEGUE_BUSY || status == SEGUE_NOT_FOUND || status == SEGUE_NOT_LAST) {
         held->count = from;

@@ -386,17 +386,18 @@ static enum segue_status begin_files(struct watched_file *files, size_t count)
 {
     struct held held;
     struct mapping *found = platform_map(MAPPINGS_MOST * sizeof *found);
+    if (!found)
+        return reason_give(SEGUE_NO_MEMORY, NULL);
     files_follow(files, count);
     calls_look_anew();
-    enum segue_status status = found ? hold_all(&held) : reason_give(SEGUE_NO_MEMORY, NULL);
+    const enum segue_status status = hold_all(&held);
     if (status == SEGUE_OK) {
         hold_end(&held);
         watch_mappings(found);
     } else {
         files_follow(NULL, 0);
     }
-    if (found)
-        platform_unmap(found, MAPPINGS_MOST * sizeof *found);
+    platform_unmap(found, MAPPINGS_MOST * sizeof *found);
     return status;
 }
 

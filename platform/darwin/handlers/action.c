@@ -227,6 +227,13 @@ void platform_signal_queue_again(int number, const void *info)
     pthread_kill(pthread_self(), number);
 }
 
+bool platform_signal_take(int number, struct kept_info *kept)
+{
+    (void)number;
+    (void)kept;
+    return false;
+}
+
 bool platform_signal_is_pending(int number)
 {
     sigset_t pending = 0;

@@ -193,6 +193,13 @@ void platform_signal_queue_again(int number, const void *info)
     platform_thread_signal(platform_thread_id(), number);
 }
 
+bool platform_signal_take(int number, struct kept_info *kept)
+{
+    (void)number;
+    (void)kept;
+    return false;
+}
+
 bool platform_signal_is_pending(int number)
 {
     sigset_t pending;

@@ -8,6 +8,7 @@
 #include "platform/handlers/action.h"
 
 #include <signal.h>
+#include <time.h>
 
 #include "platform/asm_calls.h"
 #include "platform/calls/calls.h"
@@ -58,6 +59,18 @@ bool platform_signal_is_free(int number)
 void platform_signal_queue_again(int number, const void *info)
 {
     system_call4(SYS_rt_tgsigqueueinfo, platform_process_id(), platform_thread_id(), number, (long)info);
+}
+
+/* Not caught: it is asked for on a program's stack. */
+__attribute__((section("segue_exempt"), noinline)) bool platform_signal_take(int number, struct kept_info *kept)
+{
+    const uint64_t wanted = SIGNAL_BIT(number);
+    const struct timespec none = {0};
+    siginfo_t info;
+    if (system_call4(SYS_rt_sigtimedwait, (long)&wanted, (long)&info, (long)&none, MASK_SIZE) != number)
+        return false;
+    kept_info_keep(kept, &info);
+    return true;
 }
 
 bool platform_signal_is_pending(int number)

@@ -104,6 +104,13 @@ void platform_signal_queue_again(int number, const void *info)
     (void)info;
 }
 
+bool platform_signal_take(int number, struct kept_info *kept)
+{
+    (void)number;
+    (void)kept;
+    return false;
+}
+
 bool platform_signal_is_pending(int number)
 {
     (void)number;

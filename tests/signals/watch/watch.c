@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <segue/segue.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -468,6 +469,67 @@ static int watch_is_added_without_an_allocator(void)
     return 0;
 }
 
+/* ---- threads that block the signal by which threads are suspended ---- */
+
+static pthread_barrier_t meeting;
+
+static void meet(void)
+{
+    pthread_barrier_wait(&meeting);
+}
+
+/* One computes, one waits in a call, one has a signal of that number pending. */
+static void *block_suspensions(void *kind)
+{
+    const char number = *(const char *)kind;
+    const struct timespec none = {0};
+    sigset_t all, suspending;
+    siginfo_t info;
+    sigfillset(&all);
+    sigdelset(&all, SIGSEGV);
+    sigemptyset(&suspending);
+    sigaddset(&suspending, SIGXCPU);
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    if (number == 'p')
+        pthread_kill(pthread_self(), SIGXCPU);
+    meet();
+    if (number == 'c')
+        while (!__atomic_load_n(&shared.left, __ATOMIC_ACQUIRE))
+            ;
+    meet();
+    /* What the library sent is not left to the thread. */
+    const int pending = sigtimedwait(&suspending, &info, &none);
+    if (number == 'p')
+        return pending == SIGXCPU && info.si_pid == getpid() ? NULL : kind;
+    return pending == -1 ? NULL : kind;
+}
+
+static int watch_begins_under_threads_that_block_suspensions(void)
+{
+    static char kinds[] = "cwp";
+    pthread_t threads[3];
+    void *failed;
+    prepare();
+    shared.left = 0;
+    pthread_barrier_init(&meeting, NULL, 4);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, block_suspensions, &kinds[i]), 0);
+    meet();
+    for (int i = 0; i < 20; i++) {
+        uint64_t id = begin(&shared.counter, sizeof shared.counter, SEGUE_WATCH_WRITE);
+        shared.counter++;
+        assert_int_equal(segue_watch_remove(id), SEGUE_OK);
+    }
+    assert_int_equal(read_all(), 20);
+    __atomic_store_n(&shared.left, 1, __ATOMIC_RELEASE);
+    meet();
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(pthread_join(threads[i], &failed), 0);
+        assert_null(failed);
+    }
+    return 0;
+}
+
 static int watch_refuses_by_name(void)
 {
     prepare();
@@ -509,5 +571,7 @@ static int watch_refuses_by_name(void)
     X(watch_goes_on_in_a_child)                                                                                        \
     X(watch_is_read_in_a_child)                                                                                        \
     X(watch_reports_system_calls)                                                                                      \
-    X(watch_begins_under_calls_that_wait) X(watch_is_added_without_an_allocator) X(watch_refuses_by_name)
+    X(watch_begins_under_calls_that_wait)                                                                              \
+    X(watch_is_added_without_an_allocator)                                                                             \
+    X(watch_begins_under_threads_that_block_suspensions) X(watch_refuses_by_name)
 CASES_MAIN(EACH_CASE)

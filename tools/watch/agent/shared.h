@@ -42,11 +42,10 @@ enum shared_state {
     SHARED_LEFT
 };
 
-/* What is taken out of masks: the library serves faults and caught system calls by signals, and suspends threads by
- * SIGXCPU (segue/suspend.h), which its handlers block, as all that is not raised by an instruction. */
+/* What is taken out of masks: the library serves faults and caught system calls by signals, and knocks by SIGSEGV at
+ * threads that block SIGXCPU, by which it suspends them. */
 #define SHARED_BIT(number) (UINT64_C(1) << ((number)-1))
-#define SHARED_RAISED (SHARED_BIT(SIGSEGV) | SHARED_BIT(SIGBUS) | SHARED_BIT(SIGFPE) | SHARED_BIT(SIGSYS))
-#define SHARED_OPEN (SHARED_RAISED | SHARED_BIT(SIGXCPU))
+#define SHARED_OPEN (SHARED_BIT(SIGSEGV) | SHARED_BIT(SIGBUS) | SHARED_BIT(SIGFPE) | SHARED_BIT(SIGSYS))
 
 /* A thread whose mask is opened. */
 #define SHARED_MASKS 4096u

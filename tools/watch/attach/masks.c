@@ -15,15 +15,6 @@
 #define ROUNDS 200u
 #define PAUSE 10000000
 
-struct known {
-    pid_t thread;
-    uint64_t began;
-};
-
-/* Those that blocked SIGXCPU before any handler of the library's could. */
-static struct known blocking[THREADS_MOST];
-static size_t blocking_count;
-
 static void complain_of_thread(const struct code *code, pid_t thread, const char *name, const char *where)
 {
     char path[64], comm[32] = "";
@@ -41,7 +32,6 @@ bool masks_look(const struct code *code, const struct shared *shared, const char
 {
     static pid_t threads[THREADS_MOST];
     const unsigned count = borrow_list(code->process, threads);
-    blocking_count = 0;
     for (unsigned i = 0; i < count; i++) {
         const uint64_t blocked = thread_blocks(code->process, threads[i]) & SHARED_OPEN;
         if (threads[i] == (pid_t)shared->helper || !blocked)
@@ -50,35 +40,13 @@ bool masks_look(const struct code *code, const struct shared *shared, const char
             complain_of_thread(code, threads[i], name, "in a call that has a mask of its own (ppoll, sigsuspend)");
             return false;
         }
-        if (blocked & SHARED_BIT(SIGXCPU))
-            blocking[blocking_count++] = (struct known){threads[i], thread_began(code->process, threads[i])};
     }
     return true;
-}
-
-static bool is_blocking(pid_t thread, uint64_t began)
-{
-    for (size_t i = 0; i < blocking_count; i++)
-        if (blocking[i].thread == thread && blocking[i].began == began)
-            return true;
-    return false;
-}
-
-/* What is to be taken out of its mask: a thread that blocks no signal of those that handlers leave open may block
- * SIGXCPU because it is in one. */
-static uint64_t wanted_of(pid_t process, pid_t thread)
-{
-    const uint64_t blocked = thread_blocks(process, thread);
-    if (blocked & SHARED_RAISED)
-        return SHARED_OPEN;
-    return (blocked & SHARED_BIT(SIGXCPU)) && is_blocking(thread, thread_began(process, thread)) ? SHARED_BIT(SIGXCPU)
-                                                                                                 : 0;
 }
 
 struct noting {
     struct shared *shared;
     pid_t process, thread;
-    uint64_t wanted;
 };
 
 /* One that blocks them again has its place already. */
@@ -93,10 +61,8 @@ static bool note(void *context, uint64_t mask)
             return true;
     if (count == SHARED_MASKS)
         return false;
-    shared->masks[count] = (struct shared_mask){.thread = (uint32_t)noting->thread,
-                                                .began = began,
-                                                .removed = mask & noting->wanted,
-                                                .rest = mask & ~SHARED_OPEN};
+    shared->masks[count] = (struct shared_mask){
+        .thread = (uint32_t)noting->thread, .began = began, .removed = mask & SHARED_OPEN, .rest = mask & ~SHARED_OPEN};
     __atomic_store_n(&shared->mask_count, count + 1, __ATOMIC_RELEASE);
     return true;
 }
@@ -107,11 +73,11 @@ pid_t masks_open(const struct code *code, struct shared *shared)
     const unsigned count = borrow_list(code->process, threads);
     pid_t left = 0;
     for (unsigned i = 0; i < count; i++) {
-        struct noting noting = {shared, code->process, threads[i], 0};
-        if (threads[i] == (pid_t)shared->helper || !(noting.wanted = wanted_of(code->process, threads[i])))
+        struct noting noting = {shared, code->process, threads[i]};
+        if (threads[i] == (pid_t)shared->helper || !(thread_blocks(code->process, threads[i]) & SHARED_OPEN))
             continue;
-        if (!borrow_open_mask(code, threads[i], noting.wanted, note, &noting) &&
-            (thread_blocks(code->process, threads[i]) & noting.wanted))
+        if (!borrow_open_mask(code, threads[i], SHARED_OPEN, note, &noting) &&
+            (thread_blocks(code->process, threads[i]) & SHARED_OPEN))
             left = threads[i];
     }
     return left;

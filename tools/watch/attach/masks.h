@@ -7,8 +7,8 @@
 #include "tools/watch/agent/shared.h"
 #include "tools/watch/names/code.h"
 
-/* Before the library's handlers are there: which threads block SIGXCPU, as handlers do, themselves. False, with a
- * message, if one waits with another mask than its own, which cannot be opened. */
+/* Before the library's handlers are there. False, with a message, if a thread waits with another mask than its own,
+ * which cannot be opened. */
 bool masks_look(const struct code *code, const struct shared *shared, const char *name);
 
 /* Opens the masks of all threads, by ptrace, and writes down in shared->masks what they blocked. Returns a thread whose
