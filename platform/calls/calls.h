@@ -220,7 +220,9 @@ bool calls_changes_memory(const struct system_call *call, struct memory_change *
 /* How many bytes of a file the call maps, if it maps one, from the address on that it returns; else 0. General
  * registers only. */
 uint64_t calls_maps_file(const struct system_call *call);
-/* Its descriptor; -1 without one. */
+/* Whether it maps code of a file. General registers only. */
+bool calls_maps_code(const struct system_call *call);
+/* The file's descriptor; -1 without one. */
 int calls_mapped_file(const struct system_call *call);
 
 /* Makes such a call, not caught: with its arguments; or, if it replaces no pages, for those from `start` to `end`,

@@ -23,6 +23,7 @@
 #include "signals/syscalls/change/change.h"
 #include "signals/threads/thread.h"
 #include "signals/watch/files/files.h"
+#include "signals/watch/loaded/loaded.h"
 #include "signals/watch/queue/gate.h"
 #include "signals/watch/queue/queue.h"
 
@@ -214,6 +215,8 @@ static void note_refusal(const struct watched_file *file, const char *why)
 
 static void miss(const struct system_call *call)
 {
+    if (loaded_are_followed() && calls_maps_code(call))
+        loaded_miss();
     files_each_of(calls_mapped_file(call), note_refusal, "the thread that mapped it had too little of its stack left");
 }
 
@@ -239,16 +242,26 @@ void changes_watch_files(const struct mapping *mapping, const struct system_call
 }
 
 /* Not of the library's own calls, which it makes in handlers and under its locks. */
-static SEGUE_HOT_POLICY bool follows_files(const struct system_call *call)
+static SEGUE_HOT_POLICY bool is_programs(const struct system_call *call)
 {
     const uint64_t start = (uint64_t)(uintptr_t)__ehdr_start, end = (uint64_t)(uintptr_t)_etext;
-    return files_are_followed() && call->instruction - start >= end - start;
+    return call->instruction - start >= end - start;
+}
+
+static SEGUE_HOT_POLICY bool follows(const struct system_call *call)
+{
+    return ((files_are_followed() && calls_maps_file(call)) || (loaded_are_followed() && calls_maps_code(call))) &&
+           is_programs(call);
 }
 
 /* What a call has mapped. */
-static void watch_mapped(const struct system_call *call, uint64_t start, uint64_t size)
+static void look_at_mapped(const struct system_call *call, uint64_t start, uint64_t size)
 {
     struct mapping mapping;
+    if (loaded_are_followed() && calls_maps_code(call))
+        loaded_note(start, size);
+    if (!files_are_followed())
+        return;
     for (uint64_t at = start, end = start + size; at < end; at = mapping.end) {
         if (!mappings_find(at, &mapping))
             return;
@@ -269,7 +282,7 @@ static long make(const struct system_call *call)
     struct memory_change change;
     const int kept = error_number_get();
     const bool changes = calls_changes_memory(call, &change);
-    const uint64_t mapped = follows_files(call) ? calls_maps_file(call) : 0;
+    const uint64_t mapped = follows(call) ? calls_maps_file(call) : 0;
     if (!changes && !mapped)
         return calls_change(call);
     if (thread_is_inside())
@@ -279,7 +292,7 @@ static long make(const struct system_call *call)
                         : change.kind == MEMORY_REPLACED ? replace(call, &change)
                                                          : change_in_place(call, &change);
     if (mapped && !calls_change_failed(call, result))
-        watch_mapped(call, (uint64_t)result, mapped);
+        look_at_mapped(call, (uint64_t)result, mapped);
     adopt_end(mask);
     error_number_set(kept);
     return result;
@@ -287,6 +300,6 @@ static long make(const struct system_call *call)
 
 void changes_begin(void)
 {
-    static const struct memory_changer changer = {adopt_is_locked_here, follows_files, miss, make};
+    static const struct memory_changer changer = {adopt_is_locked_here, follows, miss, make};
     change_follow(&changer);
 }

@@ -25,13 +25,13 @@
 #define THREADS 4096u
 
 struct site {
-    uint64_t address;
+    uint64_t key;
     struct place place;
 };
 
 /* By the address that a call returns to. */
 struct caller {
-    uint64_t address;
+    uint64_t key;
     char *where;
 };
 
@@ -128,6 +128,7 @@ void report_begin(struct report *report, const struct program *program, struct c
     report->program = program;
     report->code = code;
     report->targets = targets;
+    code_follow(code, &program->shared->loaded);
     if (options->output)
         setvbuf(report->to, NULL, _IOFBF, 1 << 16);
     else
@@ -144,13 +145,14 @@ void report_begin(struct report *report, const struct program *program, struct c
 static const struct place *place_of(struct report *report, uint64_t address)
 {
     static const struct place unknown = {.where = (char *)"?", .instruction = (char *)"?"};
-    uint64_t hash = address * UINT64_C(0x9e3779b97f4a7c15) >> 48;
+    const uint64_t key = code_key(report->code, address);
+    uint64_t hash = key * UINT64_C(0x9e3779b97f4a7c15) >> 48;
     struct site *site;
     for (unsigned i = 0;; i++) {
         site = &report->sites[(hash + i) & (SITES - 1)];
-        if (site->address == address)
+        if (site->key == key)
             return &site->place;
-        if (!site->address)
+        if (!site->key)
             break;
         if (i == SITES / 2)
             return &unknown;
@@ -159,28 +161,29 @@ static const struct place *place_of(struct report *report, uint64_t address)
     if (!code_describe(report->code, address, &place) &&
         (!code_renew(report->code) || !code_describe(report->code, address, &place)))
         return &unknown;
-    *site = (struct site){address, place};
+    *site = (struct site){key, place};
     return &site->place;
 }
 
 /* "?" if nothing is known of it. */
 static const char *caller_of(struct report *report, const struct chain_frame *frame)
 {
-    uint64_t hash = frame->address * UINT64_C(0x9e3779b97f4a7c15) >> 48;
+    const uint64_t key = code_key(report->code, frame->address);
+    uint64_t hash = key * UINT64_C(0x9e3779b97f4a7c15) >> 48;
     if (!frame->is_return)
         return place_of(report, frame->address)->where;
     for (unsigned i = 0; i < SITES / 2; i++) {
         struct caller *caller = &report->callers[(hash + i) & (SITES - 1)];
-        if (caller->address == frame->address)
+        if (caller->key == key)
             return caller->where;
-        if (caller->address)
+        if (caller->key)
             continue;
         char *where = code_describe_return(report->code, frame->address);
         if (!where && code_renew(report->code))
             where = code_describe_return(report->code, frame->address);
         if (!where)
             break;
-        *caller = (struct caller){frame->address, where};
+        *caller = (struct caller){key, where};
         return where;
     }
     return "?";
@@ -455,6 +458,7 @@ bool report_access(struct report *report, const struct segue_watch_record *recor
                    const struct queue_stack *stack, bool *goes_on)
 {
     const struct options *options = report->options;
+    report->code->number = report->program->shared->queue.takes - 1;
     struct access access = {.block = block->start ? block : NULL};
     if (record->kind != SEGUE_WATCH_ACCESS) {
         report_change(report, record);
@@ -516,6 +520,7 @@ static void print_counts(struct report *report, FILE *to, size_t most)
     size_t count = 0;
     if (!found)
         abort();
+    report->code->number = UINT64_MAX;
     for (size_t i = 0; i < COUNTS_PLACES; i++)
         if (table[i].reads || table[i].writes)
             found[count++] = table[i];

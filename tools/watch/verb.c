@@ -14,6 +14,7 @@
 #include "tools/support/verb.h"
 #include "tools/watch/attach/stop.h"
 #include "tools/watch/names/chain.h"
+#include "tools/watch/names/later.h"
 #include "tools/watch/names/mapped.h"
 
 #define VERB "watch"
@@ -232,6 +233,7 @@ static int watch(const struct options *options, struct program *program, struct 
     report_begin(report, program, code, targets);
     report_all(options, program, report);
     mapped_say(program->shared, targets);
+    later_say(&program->shared->loaded, program->name, options->counts || options->has_heap);
     /* Their instructions are looked up in files. */
     const bool is_written = report_end(report);
     look_at_children(options, program);
@@ -262,6 +264,7 @@ static int watch_running(const struct options *options, struct code *code, struc
     report_begin(report, &program, code, targets);
     report_all(options, &program, report);
     mapped_say(program.shared, targets);
+    later_say(&program.shared->loaded, program.name, options->counts || options->has_heap);
     const char *left = program_left(&program);
     if (left)
         complain(VERB, "%s is not as before: %s", program.name, left);

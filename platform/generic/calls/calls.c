@@ -257,6 +257,12 @@ uint64_t calls_maps_file(const struct system_call *call)
     return 0;
 }
 
+bool calls_maps_code(const struct system_call *call)
+{
+    (void)call;
+    return false;
+}
+
 int calls_mapped_file(const struct system_call *call)
 {
     (void)call;

@@ -173,6 +173,12 @@ SEGUE_HOT_POLICY uint64_t calls_maps_file(const struct system_call *call)
     return call->number == SYS_mmap && !(arguments[3] & MAP_ANONYMOUS) ? pages(arguments[1]) : 0;
 }
 
+SEGUE_HOT_POLICY bool calls_maps_code(const struct system_call *call)
+{
+    const uint64_t *arguments = call->arguments;
+    return call->number == SYS_mmap && (arguments[2] & PROT_EXEC) && !(arguments[3] & MAP_ANONYMOUS);
+}
+
 int calls_mapped_file(const struct system_call *call)
 {
     return call->number == SYS_mmap ? (int)call->arguments[4] : -1;

@@ -30,7 +30,7 @@ static SEGUE_HOT_POLICY bool changes_region(const struct system_call *call)
 SEGUE_HOT_POLICY bool change_is_wanted(const struct system_call *call)
 {
     const struct memory_changer *by = __atomic_load_n(&changer, __ATOMIC_ACQUIRE);
-    return by && (changes_region(call) || (by->follows_files(call) && calls_maps_file(call))) && !by->is_own();
+    return by && (changes_region(call) || by->follows(call)) && !by->is_own();
 }
 
 /* A probe that faults needs room for one more frame on this stack, which has been looked at down to `seen`; the first

@@ -7,11 +7,10 @@
 
 /* For the watches, before the first region of theirs is added: such calls are made by `make` (calls_run), except where
  * `is_own` says that the calling thread is the one that changes the regions' pages: it must not wait for itself.
- * `follows_files`: such a call that maps a file is made so, too, also without a region. Both: general registers only.
- */
+ * `follows`: a call that maps a file which is made so, too, also without a region. Both: general registers only. */
 struct memory_changer {
     bool (*is_own)(void);
-    bool (*follows_files)(const struct system_call *call);
+    bool (*follows)(const struct system_call *call);
     /* One that had no stack to be made so. */
     void (*misses)(const struct system_call *call);
     calls_function *make;

@@ -48,6 +48,11 @@ const void *queue_memory(void)
     return __atomic_load_n(&own, __ATOMIC_ACQUIRE);
 }
 
+uint64_t queue_number(void)
+{
+    return __atomic_load_n(&own->puts, __ATOMIC_ACQUIRE);
+}
+
 /* Up to the first page that cannot be read. Without a fault, for whose frame a small stack may have no room:
  * thread-local memory may end such a stack, with nothing mapped behind it. */
 static void keep_stack(struct queue_stack *stack, const struct segue_regs *regs)

@@ -18,6 +18,9 @@ bool queue_prepare(void);
 /* Where it is; NULL before. */
 const void *queue_memory(void);
 
+/* Of the next record. Async-signal-safe. */
+uint64_t queue_number(void);
+
 /* Adds a record. While there is no place, waits if `waits` and the queue's reader has not ended; else counts the record
  * as lost. `block`: the one of the heap that the access is in, or NULL. `regs`: the thread's before the access; NULL
  * keeps no stack. Async-signal-safe, thread-safe. */

@@ -164,6 +164,7 @@ enum segue_status watch(struct shared *shared)
 {
     use_queue(shared);
     counts_use(shared->counts);
+    loaded_use(&shared->loaded);
     enum segue_status status = install(shared);
     if (status == SEGUE_OK && shared->helper && !wait_for_masks(shared))
         status = SEGUE_BUSY;
@@ -186,6 +187,8 @@ enum segue_status watch(struct shared *shared)
         snprintf(shared->reason, sizeof shared->reason, "%s", segue_reason());
     else if (has_heap(shared) && !watch_heap(shared))
         status = SEGUE_UNSUPPORTED;
+    if (status != SEGUE_OK)
+        loaded_use(NULL);
     return status;
 }
 

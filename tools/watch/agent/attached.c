@@ -71,6 +71,7 @@ static void give_back(struct shared *shared)
     enum segue_status status = SEGUE_OK;
     __atomic_store_n(&shared->queue.is_closed, 1, __ATOMIC_RELAXED);
     watch_no_files();
+    loaded_use(NULL);
     for (uint32_t i = 0; i < shared->range_count; i++) {
         unsigned tries = 0;
         enum segue_status removed;

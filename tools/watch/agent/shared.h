@@ -15,6 +15,7 @@
 
 #include "signals/watch/counts/counts_layout.h"
 #include "signals/watch/files/files.h"
+#include "signals/watch/loaded/loaded.h"
 #include "signals/watch/queue/gate.h"
 
 /* The environment: the descriptor of the memory, and what LD_PRELOAD was before. */
@@ -118,6 +119,7 @@ struct shared {
     struct shared_function functions[SHARED_FUNCTIONS];
     /* Code in which no site becomes hot; of no size, if all may be changed. */
     struct shared_function untouched;
+    struct loaded_list loaded;
     /* Blocks that a target asks for, and for which there was no memory. */
     uint64_t unwatched_blocks;
     struct shared_mask masks[SHARED_MASKS];

@@ -10,7 +10,11 @@
 #include <string.h>
 
 #include "demangled.h"
+#include "later.h"
 #include "tools/watch/modules/modules.h"
+
+/* Those of a program have fewer. */
+#define ADDRESS_BITS 48
 
 static char *no_debuginfo_path;
 
@@ -19,6 +23,11 @@ static const Dwfl_Callbacks callbacks = {
     .find_debuginfo = dwfl_standard_find_debuginfo,
     .debuginfo_path = &no_debuginfo_path,
 };
+
+const Dwfl_Callbacks *code_callbacks(void)
+{
+    return &callbacks;
+}
 
 Dwfl *code_report(pid_t process)
 {
@@ -49,8 +58,28 @@ bool code_renew(struct code *code)
     return renew(code->dwfl, code->process) && (!code->frames || renew(code->frames, code->process));
 }
 
+void code_follow(struct code *code, const struct loaded_list *loaded)
+{
+    code->later = calloc(LOADED_MOST, sizeof *code->later);
+    if (!code->later)
+        abort();
+    code->loaded = loaded;
+}
+
+uint64_t code_key(const struct code *code, uint64_t address)
+{
+    return address | later_of(code, address) << ADDRESS_BITS;
+}
+
+static Dwfl_Module *module_of(const struct code *code, uint64_t address)
+{
+    const uint64_t later = later_of(code, address);
+    return later ? later_module(code, later, address) : dwfl_addrmodule(code->dwfl, address);
+}
+
 void code_end(struct code *code)
 {
+    later_end(code);
     if (code->dwfl)
         dwfl_end(code->dwfl);
     if (code->frames)
@@ -160,7 +189,7 @@ bool code_is_own(const char *path)
 
 bool code_describe(const struct code *code, uint64_t address, struct place *place)
 {
-    Dwfl_Module *module = dwfl_addrmodule(code->dwfl, address);
+    Dwfl_Module *module = module_of(code, address);
     *place = (struct place){.where = NULL};
     if (!module)
         return false;
@@ -176,7 +205,7 @@ char *code_describe_return(const struct code *code, uint64_t address)
 {
     /* The call itself may be a function's last instruction. */
     const uint64_t call = address - 1;
-    Dwfl_Module *module = dwfl_addrmodule(code->dwfl, call);
+    Dwfl_Module *module = module_of(code, call);
     struct place place = {.where = NULL};
     if (!module)
         return NULL;

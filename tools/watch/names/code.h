@@ -7,12 +7,26 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "signals/watch/loaded/loaded.h"
+
 struct code {
     Dwfl *dwfl;
     pid_t process;
     /* The same for frames (chain.h), which need one that asks chain.c for memory; NULL until then. */
     Dwfl *frames;
+    /* What the process has mapped since (later.h), LOADED_MOST of them; NULL until it is watched. */
+    const struct loaded_list *loaded;
+    struct later *later;
+    /* The record whose addresses are described: its number in the queue. */
+    uint64_t number;
 };
+
+struct later {
+    Dwfl *dwfl;
+    bool is_looked_at;
+};
+
+const Dwfl_Callbacks *code_callbacks(void);
 
 /* False if the process cannot be looked at. */
 bool code_begin(struct code *code, pid_t process);
@@ -21,6 +35,11 @@ Dwfl *code_report(pid_t process);
 /* Libraries have been loaded meanwhile. */
 bool code_renew(struct code *code);
 void code_end(struct code *code);
+
+/* From now on, what the program maps is known from this list, too. */
+void code_follow(struct code *code, const struct loaded_list *loaded);
+/* The address, with what is different for another library at the same address. */
+uint64_t code_key(const struct code *code, uint64_t address);
 
 /* An instruction, in words: texts to be freed. */
 struct place {
