@@ -76,7 +76,8 @@ static bool give_heap(const struct options *options, const struct code *code, st
     for (size_t i = 0; i < options->target_count; i++)
         all += targets[i].functions.count;
     if (all > SHARED_FUNCTIONS)
-        complain(VERB, "the functions that allocate blocks have more than %u parts", SHARED_FUNCTIONS);
+        complain(VERB, "the functions of heap@FUNCTION have more than %u parts in all; ask for fewer",
+                 SHARED_FUNCTIONS);
     else
         give_functions(shared, &wrappers);
     shared->wrapper_count = shared->function_count;

@@ -54,6 +54,14 @@ run -o report map:data -- "$files" data many
 check "many mappings" "0 " "$status $(cat err)"
 check "each of many" "300 " "$(grep -c ': writes ' report) $(diff out <(seen) 2>&1)"
 
+# The most targets, and one more.
+mapfile -t targets < <(yes map:data | head -64)
+rm data
+run --follow -o report "${targets[@]}" -- "$files" data
+check "the most files" "0 $((64 * $(grep -c . out)))" "$status $(grep -c . report)"
+run -o report "${targets[@]}" map:data -- "$files" data
+check "one more" "1 1" "$status $(grep -c 'more than 64 targets map:PATH' err)"
+
 # In a program that has mapped it already.
 rm -f told
 mkfifo told

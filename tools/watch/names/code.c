@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "demangled.h"
 #include "later.h"
 #include "tools/watch/modules/modules.h"
+#include "tools/watch/symbols/demangled.h"
 
 /* Those of a program have fewer. */
 #define ADDRESS_BITS 48

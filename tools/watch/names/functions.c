@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "demangled.h"
 #include "tools/support/message.h"
 #include "tools/support/verb.h"
+#include "tools/watch/symbols/demangled.h"
 #include "tools/watch/symbols/symbols.h"
 
 #define VERB "watch"

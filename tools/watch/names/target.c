@@ -13,7 +13,7 @@
 #include "decode/x86/page.h"
 #include "tools/support/message.h"
 #include "tools/support/verb.h"
-#include "tools/watch/names/demangled.h"
+#include "tools/watch/symbols/demangled.h"
 #include "tools/watch/symbols/symbols.h"
 #include "types.h"
 

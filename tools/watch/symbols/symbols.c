@@ -6,7 +6,7 @@
 
 #include "tools/support/verb.h"
 #include "tools/watch/names/code.h"
-#include "tools/watch/names/demangled.h"
+#include "tools/watch/symbols/demangled.h"
 
 /* The most names that are looked at for one that is near to a wrong one. */
 #define NAMES_MOST 100000u

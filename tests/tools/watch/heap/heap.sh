@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# heap.sh SEGUE BLOCKS OWN [MADE]: blocks of the heap under `segue watch`, by size and by function: as many accesses as
-# the program itself counts (blocks.c, made.cpp).
+# heap.sh SEGUE PARTS TOO_MANY BLOCKS OWN [MADE]: blocks of the heap under `segue watch`, by size and by function: as
+# many accesses as the program itself counts (blocks.c, made.cpp). PARTS and TOO_MANY: parts.c, at the limit and beyond.
 set -uo pipefail
 . "$(dirname "$0")/../../../support/check.sh"
 segue=$1
-blocks=$2
-own=$3
-made=${4:-}
+parts=$2
+too_many=$3
+blocks=$4
+own=$5
+made=${6:-}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -104,6 +106,9 @@ refuses "heap@make_nod: there is no function 'make_nod'; did you mean make_node?
 refuses "heap@: the name of a function is missing" heap@ -- "$blocks"
 refuses "the program has not loaded a file 'libx.so'" heap@libx.so:make -- "$blocks"
 refuses "did you mean heap:SIZE or heap@FUNCTION" heap -- "$blocks"
+refuses "the functions of heap@FUNCTION have more than 4096 parts in all; ask for fewer" heap@make -- "$too_many"
+watch heap@make -- "$parts"
+check "a function of 4096 parts" "0 1" "$status $(grep -c ' main+.*: writes block 1 ' "$work/err")"
 refuses "exclude --pid" --pid $$ heap:48
 refuses "exclude --heat" --heat "$work/map.png" heap:48 -- "$blocks"
 refuses "it has an allocator of its own" heap:48 -- "$own"
