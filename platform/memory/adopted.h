@@ -14,6 +14,8 @@ struct adoption {
     uint64_t at, size;
     /* The second view; and where the mapping is kept that was there before. Its protections are the program's. */
     uint64_t alias, kept;
+    /* Nothing was ever written to the pages: there is nothing to copy. */
+    bool is_new;
 };
 
 /* Reserves `whole` bytes of inaccessible addresses, of which each is at most PLATFORM_VIEWS_NEAR from each of the

@@ -330,7 +330,8 @@ static struct adopted part_of(const struct adopted *adopted, uint64_t from, uint
 {
     const uint64_t offset = from - adopted->pages.at;
     struct adopted part = *adopted;
-    part.pages = (struct adoption){from, end - from, adopted->pages.alias + offset, adopted->pages.kept + offset};
+    part.pages = (struct adoption){
+        .at = from, .size = end - from, .alias = adopted->pages.alias + offset, .kept = adopted->pages.kept + offset};
     part.room = adopted->room ? adopted->room + offset : 0;
     return part;
 }

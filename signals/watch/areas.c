@@ -140,7 +140,8 @@ static enum segue_status cut_area(unsigned number, uint64_t from, uint64_t end)
 {
     const struct adopted area = areas[number];
     const uint64_t offset = from - area.pages.at;
-    const struct adoption part = {from, end - from, area.pages.alias + offset, area.pages.kept + offset};
+    const struct adoption part = {
+        .at = from, .size = end - from, .alias = area.pages.alias + offset, .kept = area.pages.kept + offset};
     struct adopted parts[ADOPT_PARTS];
     unsigned count;
     if (area_count == AREAS_MOST)

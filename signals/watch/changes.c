@@ -55,7 +55,8 @@ static long change_part(const struct system_call *call, const struct memory_chan
     }
     const uint64_t last = start + area->pages.size, offset = at - start;
     *end = *end < last ? *end : last;
-    const struct adoption part = {at, *end - at, area->pages.alias + offset, area->pages.kept + offset};
+    const struct adoption part = {
+        .at = at, .size = *end - at, .alias = area->pages.alias + offset, .kept = area->pages.kept + offset};
     return change_area(call, change, &part);
 }
 

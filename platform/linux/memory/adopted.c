@@ -186,10 +186,11 @@ long platform_adopt(const struct adoption *adoption)
     long mapped = map(adoption->alias, adoption->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED);
     if (system_call_failed(mapped))
         return mapped;
-    long result = copy_all(adoption);
+    long result = adoption->is_new ? 0 : copy_all(adoption);
     if (result == 0)
         result = replace_all(adoption, &at);
-    const struct adoption replaced = {adoption->at, at - adoption->at, adoption->alias, adoption->kept};
+    const struct adoption replaced = {
+        .at = adoption->at, .size = at - adoption->at, .alias = adoption->alias, .kept = adoption->kept};
     if (result != 0 && replaced.size)
         platform_release(&replaced);
     if (result != 0)

@@ -55,7 +55,7 @@ static void unmap_pages(const struct pool *pool)
 /* `*is_free`: nothing uses the pages. */
 static bool begin_area(struct pool *pool, bool *is_free)
 {
-    struct adopted area = {.pages = {.at = pool->base, .size = pool->size}, .is_pool = true};
+    struct adopted area = {.pages = {.at = pool->base, .size = pool->size, .is_new = true}, .is_pool = true};
     *is_free = true;
     if (areas_count() == AREAS_MOST || areas_make(&area, 1) != SEGUE_OK)
         return false;

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "signals/watch/areas.h"
+#include "signals/watch/blocks/pools.h"
 #include "signals/watch/blocks/supply.h"
 #include "tests/support/child.h"
 
@@ -102,7 +103,38 @@ static int pages_stay_open(void)
     return 0;
 }
 
+/* Each larger than any pool that is there: it needs one of its own. */
+#define LARGE_SIZE (UINT64_C(64) << 20)
+/* All but the first pool, which is too small. */
+#define LARGE_MOST (POOLS_MOST - 1)
+
+static void *get_large(void)
+{
+    const struct block_order order = {.size = LARGE_SIZE, .alignment = BLOCK_ALIGNMENT, .number = 1};
+    return supply_block(&order);
+}
+
+static int too_many_pools(void)
+{
+    static unsigned char *blocks[LARGE_MOST];
+    need(supply_begin(), "supply_begin");
+    for (unsigned i = 0; i < LARGE_MOST; i++) {
+        need((blocks[i] = get_large()) != NULL, "there are fewer pools");
+        *(unsigned char *)blocks_view(blocks[i]) = (unsigned char)i;
+    }
+    need(pool_count == POOLS_MOST, "not each block has a pool");
+    const uint64_t before = mapped();
+    need(!get_large() && mapped() == before, "a block without a pool");
+    for (unsigned i = 0; i < LARGE_MOST; i++)
+        need(*(unsigned char *)blocks_view(blocks[i]) == (unsigned char)i, "two blocks are one");
+    /* What waits to be given out again is given out then. */
+    need(blocks_take(blocks[7]) && get_large() == blocks[7], "no block in place of one that was taken back");
+    need(!get_large(), "a block too many");
+    return 0;
+}
+
 static const struct child_case cases[] = {
+    {"too_many_pools", too_many_pools},
     {"memory_is_short", memory_is_short},
     {"pages_stay_open", pages_stay_open},
 };
@@ -128,11 +160,18 @@ static void nothing_stays_where_pages_cannot_be_closed(void **state)
     run("pages_stay_open");
 }
 
+static void blocks_end_with_the_pools(void **state)
+{
+    (void)state;
+    run("too_many_pools");
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_stays_where_memory_is_short),
         cmocka_unit_test(nothing_stays_where_pages_cannot_be_closed),
+        cmocka_unit_test(blocks_end_with_the_pools),
     };
     child_main(argc, argv, cases, sizeof cases / sizeof *cases);
     return cmocka_run_group_tests(tests, NULL, NULL);
