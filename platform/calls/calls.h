@@ -267,8 +267,9 @@ struct thread_change {
 /* Whether the call is one of these; fills in `change`. */
 bool calls_changes_threads(const struct system_call *call, calls_peek *peek, struct thread_change *change);
 
-/* The call is made with another word, which has the same bytes. False if it cannot be. */
-bool calls_lead_word(const struct system_call *call, uint64_t word);
+/* Arranges that the call is made with another word, which has the same bytes. Uses the end of a child's stack, below
+ * its red zone. False if it cannot be: the child has no stack of its own. */
+bool calls_lead_word(const struct system_call *call, uint64_t word, calls_peek *peek, calls_poke *poke);
 
 /* Makes the call, not caught, and returns its result, or a negative error number. A child's calls are not caught yet.
  * For calls_run. */

@@ -301,10 +301,12 @@ bool calls_changes_threads(const struct system_call *call, calls_peek *peek, str
     return false;
 }
 
-bool calls_lead_word(const struct system_call *call, uint64_t word)
+bool calls_lead_word(const struct system_call *call, uint64_t word, calls_peek *peek, calls_poke *poke)
 {
     (void)call;
     (void)word;
+    (void)peek;
+    (void)poke;
     return false;
 }
 

@@ -47,8 +47,8 @@ _Static_assert(INFO_READ + sizeof(struct call_record) <= sizeof(siginfo_t) + 16,
 _Static_assert(GATES == CALL_GATES, "the assembly has another number");
 
 /* gates_x86_64.S */
-extern const char calls_gates_end[], calls_child_gates_end[], calls_gate_return[], calls_made[], calls_restore[],
-    calls_restored[], calls_make_end[], calls_wants_finish[];
+extern const char calls_gates_end[], calls_child_begins[], calls_child_gates_end[], calls_gate_return[], calls_made[],
+    calls_restore[], calls_restored[], calls_make_end[], calls_wants_finish[];
 extern struct {
     uint64_t start, size;
 } calls_exempt;
@@ -220,6 +220,16 @@ static bool clears_handlers(const struct system_call *call)
     uint64_t flags;
     return call->number == SYS_clone3 && peek(&flags, call->arguments[0], sizeof flags) &&
            (flags & CLONE_CLEAR_SIGHAND);
+}
+
+uint64_t calls_child_begin(const struct system_call *call)
+{
+    const uint64_t begins = (uint64_t)(calls_child_begins - calls_child_gates);
+    const unsigned number = gate_of(calls_child_targets, CHILD_GATES, call->instruction + SYSCALL_SIZE);
+    calls_owns_memory();
+    if (number == CHILD_GATES || clears_handlers(call))
+        return 0;
+    return address_of(calls_child_gates) + number * CHILD_GATE_SIZE + begins;
 }
 
 /* Without a gate no child is made: its calls would not be caught. */

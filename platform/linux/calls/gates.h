@@ -55,6 +55,10 @@ void calls_look_prepare(calls_is_plain *is_plain);
  * touched. False if the call is made as it is. */
 bool calls_lock_all(const struct system_call *call);
 
+/* Where a child of the call begins if its parent does not go through the child gate, with a record's registers; 0 if it
+ * is to have no such gate. */
+uint64_t calls_child_begin(const struct system_call *call);
+
 /* As calls_make; the thread goes on at that instruction. Until then it is at no call that it may be sent back from. */
 bool calls_make_at(const struct system_call *call, const uint64_t *arguments, const struct call_record *record,
                    uint64_t instruction);

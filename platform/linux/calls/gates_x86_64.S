@@ -104,7 +104,11 @@ LABEL(calls_child_gates)
         jmp     *%rcx
         /* LEA loads constants: Mach-O's assembler takes $ and a digit in .rept for a macro's argument. The child: with
          * its parent's registers, and perhaps on its parent's stack, which is then not in use. */
-1:      movq    C(calls_by_dispatch)(%rip), %rcx
+1:
+        .if     number == 0
+LABEL(calls_child_begins)
+        .endif
+        movq    C(calls_by_dispatch)(%rip), %rcx
         jrcxz   2f
         leaq    -RED_ZONE(%rsp), %rsp
         pushq   %rdi

@@ -87,7 +87,7 @@ static bool lead_word(const struct system_call *call, uint64_t word)
                                ? (uint64_t)(uintptr_t)region->place + (word - region->base)
                                : 0;
     readers_leave(place);
-    return alias && calls_lead_word(call, alias);
+    return alias && calls_lead_word(call, alias, peek, space_poke);
 }
 
 bool pointers_take(const struct system_call *call)
@@ -108,9 +108,8 @@ bool pointers_take(const struct system_call *call)
     }
     if (!has_mark(change.pointer))
         calls_end(no_mark, sizeof no_mark - 1);
-    if (change.kind == THREAD_POINTER_SET)
-        run(call, set_pointer);
-    else
-        lead_word(call, change.word);
-    return change.kind == THREAD_POINTER_SET;
+    if (change.kind == THREAD_BEGINS)
+        return lead_word(call, change.word);
+    run(call, set_pointer);
+    return true;
 }

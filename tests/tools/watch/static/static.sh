@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# static.sh SEGUE STATIC STATIC_PIE FACTS FACTS_PIE POINTER: `segue watch` of programs that are linked statically: each
-# access is reported once, with the right value, and the program finds what it finds natively.
+# static.sh SEGUE STATIC STATIC_PIE FACTS FACTS_PIE POINTER WORDS: `segue watch` of programs that are linked
+# statically: each access is reported once, with the right value, and the program finds what it finds natively.
 set -uo pipefail
 . "$(dirname "$0")/../../../support/check.sh"
 segue=$(readlink -f "$1")
@@ -54,6 +54,9 @@ printf '#!%s\n' "$2" > "$work/script"
 chmod +x "$work/script"
 watch --limit 1 counter -- "$work/script"
 check "a script" "1 -1 800 0" "$(wc -l < "$work/err") $(cat "$work/out")"
+
+watch counter -- "$7"
+check "words that the kernel clears, and registers" "4 joined, 0 others, counter 4" "$(cat "$work/out")"
 
 watch counter -- "$6"
 check "another thread pointer ends it" 1 "$status"
