@@ -185,6 +185,20 @@ static enum segue_status open_port(const struct segue_options *options)
     return result == -ENOSYS ? SEGUE_UNSUPPORTED : SEGUE_SYSTEM;
 }
 
+/* Undoes what an installation has done that fails: the first `count` signals are the library's. Calls that are caught
+ * go on trapping. */
+static void give_back(const struct segue_options *options, size_t count, bool attached)
+{
+    const int why = errno;
+    for (size_t i = 0; i < count; i++)
+        if (is_wanted(signals[i], options) && !stays(signals[i]))
+            chain_put_back(signals[i]);
+    if (attached)
+        thread_detach();
+    platform_port_close();
+    errno = why;
+}
+
 static enum segue_status install(const struct segue_options *options)
 {
     enum segue_status status = SEGUE_OK;
@@ -212,18 +226,13 @@ static enum segue_status install(const struct segue_options *options)
     for (size_t i = 0; i < SIGNALS; i++) {
         if (!is_wanted(signals[i], options) || take_signal(signals[i], options))
             continue;
-        int why = errno;
-        while (i-- > 0)
-            if (is_wanted(signals[i], options))
-                chain_put_back(signals[i]);
-        if (attached)
-            thread_detach();
-        platform_port_close();
-        errno = why;
+        give_back(options, i, attached);
         return SEGUE_SYSTEM;
     }
-    if ((options->flags & CALLS_FLAGS) && !syscalls_begin(options->flags & SEGUE_INSTALL_CALL_SITES))
+    if ((options->flags & CALLS_FLAGS) && !syscalls_begin(options->flags & SEGUE_INSTALL_CALL_SITES)) {
+        give_back(options, SIGNALS, attached);
         return SEGUE_SYSTEM;
+    }
     believed_begin(answered_signals(options));
     options_in_force = *options;
     installed = true;

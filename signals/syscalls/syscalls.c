@@ -99,12 +99,11 @@ bool syscalls_are_caught(void)
     return __atomic_load_n(&are_caught, __ATOMIC_RELAXED);
 }
 
-static bool send_arm(int number, void *unused)
+/* A thread that cannot be asked would not have its calls caught. */
+static bool send_arm(int number, void *fails)
 {
-    (void)unused;
-    if (number != platform_thread_id())
-        knock_send(number);
-    return true;
+    *(bool *)fails = number != platform_thread_id() && !knock_insist(number);
+    return !*(bool *)fails;
 }
 
 static uint64_t open_signals(void)
@@ -129,11 +128,12 @@ bool syscalls_begin(bool by_sites)
     bool had_ended = __atomic_exchange_n(&has_ended, false, __ATOMIC_SEQ_CST);
     if (!calls_arm())
         return false;
-    if (by_sites)
-        call_sites_replace();
-    if (!__atomic_exchange_n(&are_caught, true, __ATOMIC_RELAXED) || had_ended)
-        look_at_threads(send_arm, NULL);
-    return true;
+    bool fails = by_sites && !call_sites_replace();
+    if (!fails && (!__atomic_exchange_n(&are_caught, true, __ATOMIC_RELAXED) || had_ended))
+        look_at_threads(send_arm, &fails);
+    if (fails)
+        syscalls_end();
+    return !fails;
 }
 
 void syscalls_end(void)

@@ -13,6 +13,10 @@
  * knock for a signal of the program. Not async-signal-safe. */
 bool knock_send(int thread);
 
+/* The same, again and again, for 2 seconds at most: false if the thread has not ended, and was sent none. Not
+ * async-signal-safe. */
+bool knock_insist(int thread);
+
 /* In the handler: whether the signal is a knock, or may be one whose word the kernel has dropped because the
  * user's queue of signals was full. `info` is the second argument of its handler. Async-signal-safe. */
 bool knock_take(const void *info);

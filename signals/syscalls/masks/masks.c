@@ -22,7 +22,8 @@ void masks_close(struct opened_mask *opened, size_t count, uint64_t never)
 void masks_ask(struct opened_mask *opened)
 {
     __atomic_store_n(&opened->state, OPENED_WAITS, __ATOMIC_RELEASE);
-    knock_send(opened->thread);
+    if (!knock_send(opened->thread))
+        __atomic_store_n(&opened->state, OPENED_NOT_NOW, __ATOMIC_RELEASE);
 }
 
 /* A call that was made with other arguments begins again. False if it is about to end: that takes a trap. */

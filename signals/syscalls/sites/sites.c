@@ -12,6 +12,7 @@
 #include "platform/calls/calls.h"
 #include "platform/threads/look.h"
 #include "platform/threads/thread.h"
+#include "signals/hot/begin.h"
 
 #define AT_ONCE 256u
 
@@ -98,7 +99,7 @@ bool call_sites_prepare(void)
     if (are_replaced)
         return true;
     struct list list = find();
-    if (list.lacks_memory || !list.count) {
+    if (list.lacks_memory || !list.count || hot_begin() != SEGUE_OK) {
         free(list.sites);
         return false;
     }
@@ -109,18 +110,40 @@ bool call_sites_prepare(void)
     return true;
 }
 
-static void replace(void *unused)
+static bool is_to_change(uint64_t site)
 {
-    (void)unused;
-    for (size_t i = 0; i < site_count; i++)
-        if (!code_is_excluded(sites[i], SYSCALL_SIZE) && !hot_reads(sites[i], SYSCALL_SIZE))
-            (void)poke_byte(sites[i] + 1, CALLS_STAND_IN, POKE_KERNEL | POKE_PROTECT);
+    return !code_is_excluded(site, SYSCALL_SIZE) && !hot_reads(site, SYSCALL_SIZE);
 }
 
-void call_sites_replace(void)
+/* Changes the second byte of the first `count` sites; returns how many come before the first that cannot be changed. */
+static size_t change(size_t count, uint8_t byte)
 {
+    for (size_t i = 0; i < count; i++)
+        if (is_to_change(sites[i]) && poke_byte(sites[i] + 1, byte, POKE_KERNEL | POKE_PROTECT) != SEGUE_OK)
+            return i;
+    return count;
+}
+
+/* All or none. */
+static void replace(void *replaced)
+{
+    static const uint8_t call_bytes[SYSCALL_SIZE] = {SYSCALL_BYTES};
+    const size_t count = change(site_count, CALLS_STAND_IN);
+    *(bool *)replaced = count == site_count;
+    if (count != site_count)
+        change(count, call_bytes[1]);
+}
+
+bool call_sites_replace(void)
+{
+    if (are_replaced)
+        return true;
     /* Its own calls trap, from the first sites on. */
-    uint64_t before = platform_mask_block(~calls_signals());
-    are_replaced = are_replaced || hot_alone(replace, NULL);
+    const uint64_t before = platform_mask_block(~calls_signals());
+    bool is_done = false;
+    are_replaced = hot_alone(replace, &is_done) && is_done;
+    if (!are_replaced)
+        calls_use_sites(sites, 0);
     platform_mask_set(before);
+    return are_replaced;
 }

@@ -15,9 +15,11 @@
 
 #include "decode/x86/flags.h"
 #include "decode/x86/page.h"
+#include "patch/hot/hot.h"
 #include "patch/scan/calls.h"
 #include "patch/scan/functions.h"
 #include "platform/code.h"
+#include "signals/hot/begin.h"
 
 /* ---- which are found ---- */
 
@@ -129,6 +131,27 @@ static void refused_beside_threads(void **state)
     assert_int_equal(segue_feature_check(SEGUE_FEATURE_CALL_SITES), SEGUE_OK);
 }
 
+static void install_now(void *status)
+{
+    *(enum segue_status *)status = segue_install(&by_sites);
+}
+
+/* Another change of code is under way: no site becomes another, and nothing is installed. */
+static void refused_while_code_changes(void **state)
+{
+    (void)state;
+    enum segue_status status = SEGUE_OK;
+    struct sigaction before, after;
+    assert_int_equal(sigaction(SIGSEGV, NULL, &before), 0);
+    assert_int_equal(hot_begin(), SEGUE_OK);
+    assert_true(hot_alone(install_now, &status));
+    assert_int_equal(status, SEGUE_SYSTEM);
+    assert_int_equal(sigaction(SIGSEGV, NULL, &after), 0);
+    assert_ptr_equal(after.sa_handler, before.sa_handler);
+    assert_int_equal(segue_uninstall(NULL), SEGUE_NOT_FOUND);
+    assert_int_equal(segue_feature_check(SEGUE_FEATURE_CALL_SITES), SEGUE_OK);
+}
+
 /* ---- what traps ---- */
 
 static bool keep_library(const struct platform_module *module, void *address)
@@ -231,6 +254,7 @@ int main(void)
         cmocka_unit_test(sites_behind_a_functions_table),
         cmocka_unit_test(sites_that_are_entered_are_not_used),
         cmocka_unit_test(refused_beside_threads),
+        cmocka_unit_test(refused_while_code_changes),
         cmocka_unit_test(each_site_of_the_library_traps),
         cmocka_unit_test(flags_are_those_of_a_call),
         cmocka_unit_test(masks_and_actions_are_kept_aside),
