@@ -169,9 +169,11 @@ bool syscalls_take_answer(struct native_frame native)
     return is_own;
 }
 
+/* The others that are kept open it goes on blocking until they are opened from outside, where what it blocked is noted:
+ * it blocks them again at the end (masks/masks.h). */
 static void have_caught(struct native_frame native)
 {
-    frame_set_mask(native.context, frame_get_mask(native.context) & ~open_signals());
+    frame_set_mask(native.context, frame_get_mask(native.context) & ~calls_signals());
     calls_arm();
 }
 

@@ -40,7 +40,7 @@ static bool replace(unsigned i, int present, int thread)
     return __atomic_compare_exchange_n(&under_way[i], &present, thread, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-/* Withdraws a note of a thread that is sent; false if there is none of that thread. */
+/* Withdraws a sent note of a thread; false if the thread has no note. */
 static bool forget(int thread)
 {
     bool has_one = false;

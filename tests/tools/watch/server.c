@@ -1,7 +1,7 @@
 /* server.c: a threaded server for `segue watch --pid`: it answers each line on its socket by a sum, while other threads
  * compute, wait and call. `server SOCKET [HOW]`: `filtered` and `ignoring` cannot be attached to; in `blocked` all
- * threads block all signals, in `mixed` some do, as jemalloc's in redis-server, or block SIGXCPU alone; in `waiting`
- * one waits with a mask of its own. */
+ * threads block all signals, in `mixed` some do, as jemalloc's in redis-server, or block SIGXCPU or SIGSEGV alone; in
+ * `waiting` one waits with a mask of its own. */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -91,6 +91,12 @@ static void *block_and_add(void *unused)
     return add(unused);
 }
 
+static void *block_one_and_add(void *unused)
+{
+    block(SIGSEGV);
+    return add(unused);
+}
+
 static void *block_and_compute(void *unused)
 {
     block(SIGXCPU);
@@ -104,7 +110,7 @@ static void *block_and_wait(void *unused)
 }
 
 static void *(*const alike[WORKERS])(void *) = {compute, wait_forever, add, add};
-static void *(*const mixed[WORKERS])(void *) = {block_and_compute, block_and_wait, block_and_add, add};
+static void *(*const mixed[WORKERS])(void *) = {block_and_compute, block_and_wait, block_and_add, block_one_and_add};
 static void *(*const waits[WORKERS])(void *) = {compute, wait_forever, add, wait_with_mask};
 
 static void spoil(const char *how)
