@@ -29,6 +29,7 @@
 #include "platform/linux/call.h"
 #include "platform/report.h"
 #include "platform/threads/thread.h"
+#include "sites.h"
 
 #ifndef CLONE_CLEAR_SIGHAND
 #define CLONE_CLEAR_SIGHAND 0x100000000u
@@ -182,24 +183,9 @@ void calls_return(const struct system_call *call, long result)
 
 /* ---- gates ---- */
 
-/* The gate of a site: its number; `count` if all are other sites'. A site's first place follows from its address. */
-static unsigned gate_of(uint64_t *targets, unsigned count, uint64_t target)
-{
-    unsigned first = (unsigned)((target * 0x9e3779b97f4a7c15u) >> 40) % count;
-    for (unsigned i = 0; i < count; i++) {
-        unsigned number = (first + i) % count;
-        uint64_t present = __atomic_load_n(&targets[number], __ATOMIC_RELAXED);
-        if (present == 0)
-            __atomic_compare_exchange_n(&targets[number], &present, target, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-        if (present == 0 || present == target)
-            return number;
-    }
-    return count;
-}
-
 unsigned calls_gate(const struct system_call *call)
 {
-    return gate_of(calls_targets, GATES, call->instruction + SYSCALL_SIZE);
+    return sites_place(calls_targets, GATES, GATES, call->instruction + SYSCALL_SIZE);
 }
 
 void calls_pass(const struct system_call *call)
@@ -207,7 +193,7 @@ void calls_pass(const struct system_call *call)
     static uint64_t done;
     const struct call_record record = {.busy = address_of(&done)};
     uint64_t target = call->instruction + SYSCALL_SIZE;
-    unsigned number = gate_of(calls_targets, GATES, target);
+    unsigned number = sites_place(calls_targets, GATES, GATES, target);
     if (number < GATES)
         registers_set(call->native.context, REG_RIP, address_of(calls_gates) + number * GATE_SIZE);
     else if (!calls_make(call, call->arguments, &record))
@@ -225,7 +211,8 @@ static bool clears_handlers(const struct system_call *call)
 uint64_t calls_child_begin(const struct system_call *call)
 {
     const uint64_t begins = (uint64_t)(calls_child_begins - calls_child_gates);
-    const unsigned number = gate_of(calls_child_targets, CHILD_GATES, call->instruction + SYSCALL_SIZE);
+    const unsigned number =
+        sites_place(calls_child_targets, CHILD_GATES, CHILD_GATES, call->instruction + SYSCALL_SIZE);
     calls_owns_memory();
     if (number == CHILD_GATES || clears_handlers(call))
         return 0;
@@ -240,7 +227,7 @@ static void pass_child(const struct system_call *call)
         return;
     }
     calls_owns_memory();
-    unsigned number = gate_of(calls_child_targets, CHILD_GATES, call->instruction + SYSCALL_SIZE);
+    unsigned number = sites_place(calls_child_targets, CHILD_GATES, CHILD_GATES, call->instruction + SYSCALL_SIZE);
     if (number < CHILD_GATES)
         registers_set(call->native.context, REG_RIP, address_of(calls_child_gates) + number * CHILD_GATE_SIZE);
     else

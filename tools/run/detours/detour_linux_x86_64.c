@@ -24,6 +24,7 @@
 #include "exempt.h"
 #include "patch/poke/poke.h"
 #include "patch/scan/detour.h"
+#include "platform/linux/calls/sites.h"
 #include "platform/memory/executable.h"
 #include "tools/run/host/lock.h"
 #include "tools/run/host/memory.h"
@@ -64,9 +65,8 @@ struct detour {
     struct detour_bytes bytes;
 };
 
-/* A system call that was trapped; found by its address. */
+/* What is known of a system call that was trapped. */
 struct site {
-    uint64_t address;
     uint32_t met;
     /* One more than the number of its detour. */
     uint16_t detour;
@@ -81,6 +81,8 @@ struct bridges {
 
 static struct detour detours[DETOURS];
 static unsigned detour_count;
+static uint64_t site_addresses[SITES];
+/* By the place of the address. */
 static struct site sites[SITES];
 static struct bridges bridges[BRIDGE_PAGES];
 /* A bit for each jump between site and piece, by a hash of its address: rules most addresses out quickly. */
@@ -239,9 +241,9 @@ static void find_place(void *context)
 
 /* With the lock held. The detour's number is used up only if its jump was written: behind a breakpoint, so that all
  * threads have serialised before it is there. */
-static bool make(struct site *site, uint32_t call_number, const struct segue_segment_code *code)
+static bool make(struct site *site, const struct system_call *call, const struct segue_segment_code *code)
 {
-    struct search search = {.code = code, .site = site->address};
+    struct search search = {.code = code, .site = call->instruction};
     unsigned number = detour_count;
     if (!memory_try(find_place, &search) || !search.found || !own_memory())
         return false;
@@ -253,7 +255,7 @@ static bool make(struct site *site, uint32_t call_number, const struct segue_seg
     uint64_t to = detour->bridge ? detour->bridge : made_at(number);
     if (!detour_reaches(&detour->place, to))
         return false;
-    write_pieces(number, detour, call_number);
+    write_pieces(number, detour, (uint32_t)call->number);
     detour_encode(&detour->place, to, &detour->bytes);
     if (poke(padding->address, detour->bytes.jump, padding->size, POKE_KERNEL) != SEGUE_OK)
         return false;
@@ -261,7 +263,7 @@ static bool make(struct site *site, uint32_t call_number, const struct segue_seg
     if (detour->bridge)
         note_jump(detour->bridge);
     __atomic_store_n(&detour_count, number + 1, __ATOMIC_RELEASE);
-    if (poke(site->address, detour->bytes.site, SYSCALL_SIZE, POKE_KERNEL) != SEGUE_OK)
+    if (poke(call->instruction, detour->bytes.site, SYSCALL_SIZE, POKE_KERNEL) != SEGUE_OK)
         return false;
     __atomic_store_n(&site->detour, (uint16_t)(number + 1), __ATOMIC_RELEASE);
     return true;
@@ -273,59 +275,48 @@ static bool is_plain_call(uint64_t address)
     return memory_read_freely(bytes, address, sizeof bytes) && memcmp(bytes, call_bytes, sizeof bytes) == 0;
 }
 
-static void lead(struct site *site, uint64_t number)
+static void lead(struct site *site, const struct system_call *call)
 {
     struct segue_segment_code code;
     struct module_code kept;
     bool done = false;
-    if (detour_count < DETOURS && is_plain_call(site->address) && module_take_code(site->address, &code, &kept)) {
-        done = make(site, (uint32_t)number, &code);
+    if (detour_count < DETOURS && is_plain_call(call->instruction) &&
+        module_take_code(call->instruction, &code, &kept)) {
+        done = make(site, call, &code);
         module_give_code(&kept);
     }
     site->given_up = !done;
     if (done)
         count(&counters->sites_calls, 1);
     report_event(done ? "%s at %x is made without a trap from now on" : "%s at %x goes on to be trapped",
-                 report_call_name(number), site->address);
+                 report_call_name(call->number), call->instruction);
 }
 
 /* ---- what was met ---- */
 
-/* The record of a site, made if it is new; NULL where too many others are. */
-static struct site *find_site(uint64_t address)
-{
-    for (unsigned i = 0; i < PROBES; i++) {
-        struct site *site = &sites[(hash(address) + i) % SITES];
-        uint64_t none = 0;
-        if (__atomic_load_n(&site->address, __ATOMIC_RELAXED) == address ||
-            __atomic_compare_exchange_n(&site->address, &none, address, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
-            none == address)
-            return site;
-    }
-    return NULL;
-}
-
 /* Whether another module may be where the site's module was. */
-static bool is_stale(const struct site *site)
+static bool is_stale(const struct site *site, uint64_t address)
 {
-    return site->detour && is_plain_call(site->address);
+    return site->detour && is_plain_call(address);
 }
 
 void detour_note(const struct thread *thread, const struct system_call *call)
 {
     if (!made_start || thread->borrows_memory)
         return;
-    struct site *site = find_site(call->instruction);
-    if (!site || __atomic_load_n(&site->given_up, __ATOMIC_RELAXED))
+    const uint64_t address = call->instruction;
+    const unsigned place = sites_place(site_addresses, SITES, PROBES, address);
+    struct site *site = &sites[place];
+    if (place == SITES || __atomic_load_n(&site->given_up, __ATOMIC_RELAXED))
         return;
     bool is_led = __atomic_load_n(&site->detour, __ATOMIC_ACQUIRE);
-    if (is_led ? !is_stale(site) : __atomic_add_fetch(&site->met, 1, __ATOMIC_RELAXED) < settings.calls_met)
+    if (is_led ? !is_stale(site, address) : __atomic_add_fetch(&site->met, 1, __ATOMIC_RELAXED) < settings.calls_met)
         return;
     lock_take();
-    if (is_stale(site))
+    if (is_stale(site, address))
         site->detour = 0;
     if (!is_stopped && !site->detour && !site->given_up)
-        lead(site, call->number);
+        lead(site, call);
     lock_release();
 }
 
