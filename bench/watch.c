@@ -19,20 +19,26 @@ static void setup(void)
     snprintf(count, sizeof count, "count=%u", bench_is_quick() ? 100000u : 500000u);
 }
 
-/* The context: the library to preload, or NULL. */
+/* How dd is run: with a library to preload, or NULL; under segue run with an option, or NULL. */
+struct way {
+    const char *preload, *run_option;
+};
+
 static void run_dd(const struct bench_variant *variant, unsigned operations)
 {
-    const char *const words[] = {"dd", "if=/dev/zero", "of=/dev/null", "bs=1", count, NULL};
-    const char *preload = variant->context;
+    const struct way *way = variant->context;
+    const char *const words[] = {SEGUE_RUN_PROGRAM, way->run_option, "dd",  "if=/dev/zero",
+                                 "of=/dev/null",    "bs=1",          count, NULL};
+    const char *const *command = way->run_option ? words : words + 2;
     for (unsigned i = 0; i < operations; i++) {
         posix_spawn_file_actions_t actions;
         pid_t child;
         int status;
         posix_spawn_file_actions_init(&actions);
         posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-        if (preload)
-            setenv("LD_PRELOAD", preload, 1);
-        int error = posix_spawnp(&child, words[0], &actions, NULL, (char **)(uintptr_t)words, environ);
+        if (way->preload)
+            setenv("LD_PRELOAD", way->preload, 1);
+        int error = posix_spawnp(&child, command[0], &actions, NULL, (char **)(uintptr_t)command, environ);
         unsetenv("LD_PRELOAD");
         posix_spawn_file_actions_destroy(&actions);
         if (error != 0 || waitpid(child, &status, 0) != child || status != 0)
@@ -40,16 +46,20 @@ static void run_dd(const struct bench_variant *variant, unsigned operations)
     }
 }
 
+static struct way native, service = {.preload = SEGUE_PRELOAD}, rewrite = {.run_option = "--syscalls=rewrite"};
+
 static const struct bench_variant variants[] = {
-    {.name = "syscall_native", .what = "dd bs=1", .run = run_dd},
+    {.name = "syscall_native", .what = "dd bs=1", .run = run_dd, .context = &native},
     {.name = "syscall",
      .what = "dd bs=1, all calls looked at, none with a pointer into a region",
      .run = run_dd,
-     .context = SEGUE_PRELOAD},
+     .context = &service},
+    {.name = "syscall_run", .what = "dd bs=1, under segue run --syscalls=rewrite", .run = run_dd, .context = &rewrite},
 };
 
 static const struct bench_ratio ratios[] = {
     {"watch_syscall_over_native", "syscall", "syscall_native"},
+    {"watch_syscall_over_run", "syscall", "syscall_run"},
 };
 
 const struct bench_suite bench_suite = {
