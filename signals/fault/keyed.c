@@ -8,6 +8,7 @@
 #include "keyed.h"
 
 #include "ctx/state/keys.h"
+#include "platform/frame/frame.h"
 
 uint32_t keyed_begin(void)
 {
@@ -33,6 +34,14 @@ __attribute__((hot)) uint32_t keyed_take_rights(const struct segue_xstate *xstat
     if (of_thread != present)
         keys_set(keys_either(of_thread, present));
     return present;
+}
+
+uint32_t keyed_take_rights_of(const void *context)
+{
+    struct segue_xstate xstate = {.area = NULL};
+    if (keys_in_use())
+        frame_get_any_xstate(context, &xstate);
+    return keyed_take_rights(&xstate);
 }
 
 void keyed_give_rights_back(uint32_t before)

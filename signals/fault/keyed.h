@@ -18,6 +18,10 @@ const char *keyed_refusal(const struct segue_xstate *xstate, uint32_t begun);
 uint32_t keyed_take_rights(const struct segue_xstate *xstate);
 void keyed_give_rights_back(uint32_t before);
 
+/* The same for a system call, by the signal's frame: the kernel, in whose place its pointers are followed, does so with
+ * the thread's rights. */
+uint32_t keyed_take_rights_of(const void *context);
+
 /* As segue_peek, but also reads execute-only memory, which the system protects by a key. */
 size_t keyed_peek(void *to, uint64_t address, size_t size);
 

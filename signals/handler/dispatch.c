@@ -536,6 +536,8 @@ static void take_call(struct thread_state *thread, struct native_frame native, c
 {
     struct system_call call;
     size_t room = frame_room(native.context, entry_stack);
+    const uint32_t rights = keyed_begin();
+    bool is_taken;
     switch (calls_read(native, &call)) {
     case CALLS_NO_TRAP:
         if (syscalls_take_answer(native) || take_knock(room, native))
@@ -545,12 +547,17 @@ static void take_call(struct thread_state *thread, struct native_frame native, c
         take_sent_signal(room, SIGSYS, native, way);
         return;
     case CALLS_FINISH:
+        keyed_take_rights_of(native.context);
         syscalls_finish(native);
+        keyed_end(rights);
         return;
     case CALLS_TRAP:
         if (thread->depth)
             thread_settle(frame_stack_pointer(native.context), frame_was_on_alternate_stack(native.context));
-        if (syscalls_take(&call, room))
+        keyed_take_rights_of(native.context);
+        is_taken = syscalls_take(&call, room);
+        keyed_end(rights);
+        if (is_taken)
             return;
         if (thread->depth == THREAD_DEPTH || room < THREAD_OWN_STACK)
             syscalls_refuse(&call);

@@ -25,6 +25,7 @@
 #include "platform/threads/wait.h"
 #include "signals/chain/chain.h"
 #include "signals/chain/previous.h"
+#include "signals/fault/keyed.h"
 #include "signals/fault/question.h"
 #include "signals/regions/region.h"
 #include "signals/syscalls/change/change.h"
@@ -490,10 +491,13 @@ static void serve(struct work *work, const struct system_call *call)
         calls_return(call, CALLS_NO_MEMORY);
         return;
     }
+    const uint32_t rights = keyed_take_rights(&work->service.frame.public.xstate);
     pending->count = calls_list(call, arguments, (char *)(pending->accesses + need.accesses), &need, pending->accesses);
+    keyed_give_rights_back(rights);
     begin_service(work, call);
     bool is_early = false;
     enum segue_verdict verdict = ask_all(work, call, pending, &is_early);
+    keyed_take_rights(&work->service.frame.public.xstate);
     if (is_early)
         frame_set_instruction(call->native.context, call->instruction);
     else if (verdict == SEGUE_DONE)
@@ -520,7 +524,7 @@ static void serve(struct work *work, const struct system_call *call)
         pending_give(pending);
 }
 
-/* Policies that have been asked are asked again. */
+/* Policies that have been asked are asked again. What the pointers lead to is accessed with the thread's rights. */
 void syscalls_serve(struct work *work, const struct system_call *call)
 {
     const uint64_t suspensions = count_suspensions();

@@ -42,7 +42,8 @@ bool syscalls_are_caught(void);
  * syscalls_serve. `room` is what the handler's stack has left. */
 bool syscalls_take(struct system_call *call, size_t room);
 
-/* Asks, and arranges the call. The caller has opened the frame, and is a reader. */
+/* Asks, and arranges the call. The caller has opened the frame, and is a reader; and ends the rights to protection keys
+ * that this takes (keyed_end). */
 void syscalls_serve(struct work *work, const struct system_call *call);
 
 /* In place of syscalls_serve, where there is no room for it: the call fails, or is made as the program asked. */

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -204,11 +205,41 @@ static void calls_wait_with_masks(void **state)
     calls_teardown();
 }
 
+/* The thread may access the memory; a handler may not, by the rights that it begins with. */
+static void masks_behind_a_protection_key(void **state)
+{
+    (void)state;
+    const int key = pkey_alloc(0, 0);
+    if (key < 0)
+        skip_if("the system has no protection keys");
+    sigset_t *sets = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    struct sigaction *actions = (struct sigaction *)(sets + 2);
+    assert_ptr_not_equal(sets, MAP_FAILED);
+    assert_int_equal(pkey_mprotect(sets, PAGE, PROT_READ | PROT_WRITE, key), 0);
+    calls_setup(SEGUE_WINDOW_ALIAS);
+    sigemptyset(&sets[0]);
+    sigaddset(&sets[0], SIGUSR1);
+    assert_int_equal(syscall(SYS_rt_sigprocmask, SIG_BLOCK, &sets[0], NULL, 8), 0);
+    assert_int_equal(syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, &sets[0], &sets[1], 8), 0);
+    assert_int_equal(sigismember(&sets[1], SIGUSR1), 1);
+    assert_int_equal(syscall(SYS_rt_sigaction, SIGSYS, NULL, actions, 8), 0);
+    sigfillset(&sets[0]);
+    assert_int_equal(syscall(SYS_ppoll, NULL, 0, &(struct timespec){0}, &sets[0], 8), 0);
+    assert_int_equal(pkey_set(key, PKEY_DISABLE_ACCESS), 0);
+    assert_int_equal(syscall(SYS_rt_sigprocmask, SIG_BLOCK, &sets[0], NULL, 8), -1);
+    assert_int_equal(errno, EFAULT);
+    assert_int_equal(pkey_set(key, 0), 0);
+    calls_teardown();
+    munmap(sets, PAGE);
+    pkey_free(key);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(masks_in_the_region),
         cmocka_unit_test(calls_wait_with_masks),
+        cmocka_unit_test(masks_behind_a_protection_key),
     };
     make_queues();
     return cmocka_run_group_tests(tests, NULL, NULL);
