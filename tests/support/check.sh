@@ -17,6 +17,18 @@ has() {
     [ "$(grep -c "$@")" -gt 0 ]
 }
 
+# Whether a process may trace one that it has not started; else says SKIP, for what is named.
+can_attach() {
+    local scope=0
+    read -r scope 2> /dev/null < /proc/sys/kernel/yama/ptrace_scope
+    case $scope in
+        0) return 0 ;;
+        1 | 2) [ "$(id -u)" -ne 0 ] || return 0 ;;
+    esac
+    echo "SKIP $1: no process may trace one that it has not started (kernel.yama.ptrace_scope is $scope)"
+    return 1
+}
+
 check_end() {
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ]

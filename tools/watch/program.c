@@ -30,6 +30,8 @@
 #define EXIT_NOT_FOUND 127
 #define EXIT_NOT_RUN 126
 #define EXIT_NOT_WATCHED 1
+/* A watch takes so many addresses, in bytes. */
+#define ADDRESSES (UINT64_C(1) << 30)
 
 static char *joined(const char *folder, const char *name)
 {
@@ -307,6 +309,14 @@ static bool open_masks(struct program *program)
     return false;
 }
 
+/* Much of what a watch reserves is never touched, and takes no memory. */
+static const char *hint_of_limit(void)
+{
+    struct rlimit limit;
+    const bool is_low = getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur < ADDRESSES;
+    return is_low ? "; its addresses are limited (ulimit -v), and a watch takes 1 GB of them" : "";
+}
+
 bool program_go(struct program *program)
 {
     if (program->attached && !open_masks(program))
@@ -327,8 +337,8 @@ bool program_go(struct program *program)
         signal(SIGXFSZ, SIG_IGN);
         return true;
     }
-    complain(VERB, "%s cannot be watched: %s", program->name,
-             program->has_ended ? "it has ended" : program->shared->reason);
+    complain(VERB, "%s cannot be watched: %s%s", program->name,
+             program->has_ended ? "it has ended" : program->shared->reason, hint_of_limit());
     program_stop(program);
     return false;
 }

@@ -20,6 +20,18 @@ SIGSYS = 1 << 30
 failures = []
 
 
+def skip_without_ptrace():
+    """With kernel.yama.ptrace_scope a process may trace only what it has started, or nothing."""
+    with contextlib.suppress(FileNotFoundError), open("/proc/sys/kernel/yama/ptrace_scope") as file:
+        scope = file.read().strip()
+        if scope == "3" or (scope != "0" and os.geteuid() != 0):
+            print(f"SKIP: no process may trace one that it has not started (kernel.yama.ptrace_scope is {scope})")
+            sys.exit(77)
+
+
+skip_without_ptrace()
+
+
 def check(what, expected, found):
     if expected != found:
         failures.append(what)

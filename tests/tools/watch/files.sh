@@ -63,25 +63,30 @@ run -o report "${targets[@]}" map:data -- "$files" data
 check "one more" "1 1" "$status $(grep -c 'more than 64 targets map:PATH' err)"
 
 # In a program that has mapped it already.
-rm -f told
-mkfifo told
-"$files" data wait < told > out 2> ready &
-program=$!
-exec 3> told
-while ! cat ready 2> err | has mapped; do sleep 0.05; done
-timeout 60 "$segue" watch --follow -o report --pid "$program" map:data 2> err &
-watcher=$!
-# It is watched once the pages are closed.
-while ! grep -c -- '---s .*data$' /proc/"$program"/maps > count && kill -0 $watcher 2> /dev/null; do
-  sleep 0.05
-done
-echo >&3
-exec 3>&-
-wait $program
-check "the program's status, attached" "0" "$?"
-wait $watcher
-check "the command's" "0" "$?"
-check "attached" "" "$(diff <(tail -n +2 out) <(seen) 2>&1)"
+attached() {
+  rm -f told
+  mkfifo told
+  "$files" data wait < told > out 2> ready &
+  program=$!
+  exec 3> told
+  while ! cat ready 2> err | has mapped; do sleep 0.05; done
+  timeout 60 "$segue" watch --follow -o report --pid "$program" map:data 2> err &
+  watcher=$!
+  # It is watched once the pages are closed.
+  while ! grep -c -- '---s .*data$' /proc/"$program"/maps > count && kill -0 $watcher 2> /dev/null; do
+    sleep 0.05
+  done
+  echo >&3
+  exec 3>&-
+  wait $program
+  check "the program's status, attached" "0" "$?"
+  wait $watcher
+  check "the command's" "0" "$?"
+  check "attached" "" "$(diff <(tail -n +2 out) <(seen) 2>&1)"
+}
+if can_attach 'map:PATH with --pid'; then
+  attached
+fi
 
 # What is not watched, and what is nonsense.
 run map:data -- /bin/true

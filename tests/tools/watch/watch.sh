@@ -138,6 +138,11 @@ for range in 0:8 0xffffffffffffffff:8 0x100000000000000:1 0xfffffffffffff8:16; d
 done
 # With five levels of paging a program may have memory there.
 refuses "memory" 0x7ffffffff000:8 -- "$counter"
+watch_little() {
+  (ulimit -v 200000 && timeout 60 "$segue" watch counter -- "$counter") > "$work/out" 2> "$work/err"
+  check "too few addresses" "1 1" "$? $(grep -c 'cannot be watched: .*(ulimit -v)' "$work/err")"
+}
+watch_little
 refuses "of which SIZE is at least 1" 16:0 -- "$counter"
 refuses "has not loaded a file 'libx.so'" libx.so:x -- "$counter"
 refuses "the C library's own" libc.so.6:environ -- "$counter"
