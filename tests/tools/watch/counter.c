@@ -22,6 +22,7 @@ struct totals totals;
 long counter;
 static int neighbours[4];
 struct totals *all = &totals;
+int grid[3][2];
 _Thread_local int per_thread;
 
 __attribute__((noinline)) static void reset(void)
@@ -97,6 +98,8 @@ int main(int argc, char **argv)
     totals.requests = 1;
     totals.lines[1].load += 0.5;
     all->lines[0].bytes = 7;
+    grid[0][1] = grid[2][0] = 3;
+    grid[1][1] = 4;
     printf("%ld %d %d\n", counter, neighbours[1], per_thread);
     if (argc > 3)
         puts(getenv("LD_PRELOAD") || getenv("SEGUE_WATCH_DESCRIPTOR") ? "with" : "without");

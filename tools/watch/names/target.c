@@ -122,8 +122,10 @@ static bool complain_of_unknown(const struct search *search)
     else if (whole_of(search))
         complain(VERB, "there is no variable '%s'; did you mean %s?", search->name, whole_of(search));
     else if (search->symbols.file && !search->symbols.files)
-        complain(VERB, "the program has not loaded a file '%.*s' when it begins", (int)search->symbols.file_length,
-                 search->symbols.file);
+        complain(VERB,
+                 "the program has not loaded a file '%.*s' when it begins (FILE:NAME is a variable of a library; "
+                 "ADDRESS:SIZE wants two numbers)",
+                 (int)search->symbols.file_length, search->symbols.file);
     else if (!search->symbols.file && !search->symbols.has_table)
         complain(VERB, "there is no variable '%s': the program has no symbol table; is it stripped? Use ADDRESS:SIZE",
                  search->name);
@@ -209,25 +211,44 @@ static bool follow_member(const char **path, Dwarf_Die *type, struct target *tar
     return true;
 }
 
-static bool follow_index(const char **path, Dwarf_Die *type, struct target *target)
+/* An array of which some dimensions have been indexed; without one, of size 0. */
+struct row {
+    unsigned dimension;
+    uint64_t size;
+};
+
+/* The size of a row of the dimensions that are left, or of an element. */
+static uint64_t size_of_row(const uint64_t *counts, unsigned left, uint64_t element)
+{
+    uint64_t size = element;
+    for (unsigned i = 0; i < left; i++)
+        size *= counts[i];
+    return size;
+}
+
+static bool follow_index(const char **path, Dwarf_Die *type, struct row *row, struct target *target)
 {
     Dwarf_Die element;
-    uint64_t index, whole = types_size(type);
+    uint64_t index, counts[TYPES_DIMENSIONS], whole = row->size ? row->size : types_size(type);
     const char *at = *path + 1;
     if (!read_number(&at, &index) || *at != ']') {
         complain(VERB, "%s: an index is a number in brackets", target->name);
         return false;
     }
+    const unsigned dimensions = types_dimensions(type, counts);
     if (!types_element(type, &element)) {
         complain(VERB, "%s: what is indexed is not an array", target->name);
         return false;
     }
-    uint64_t size = types_size(&element);
+    const unsigned next = row->dimension + 1, left = next < dimensions ? dimensions - next : 0;
+    const uint64_t size = size_of_row(counts + next, left, types_size(&element));
     if (size == 0 || (whole && index >= whole / size)) {
         complain(VERB, "%s: the array has %llu elements", target->name, (unsigned long long)(size ? whole / size : 0));
         return false;
     }
-    *type = element;
+    if (!left)
+        *type = element;
+    *row = left ? (struct row){next, size} : (struct row){.size = 0};
     target->address += index * size;
     *path = at + 1;
     return true;
@@ -240,8 +261,9 @@ static bool follow(const struct code *code, const char *path, bool is_pointer, D
         complain(VERB, "%s: the debug information has no complete type of it", target->name);
         return false;
     }
+    struct row row = {.size = 0};
     while (*path)
-        if (!(*path == '.' ? follow_member(&path, type, target) : follow_index(&path, type, target)))
+        if (!(*path == '.' ? follow_member(&path, type, target) : follow_index(&path, type, &row, target)))
             return false;
     if (is_pointer) {
         Dwarf_Die pointed;
@@ -255,7 +277,7 @@ static bool follow(const struct code *code, const char *path, bool is_pointer, D
             return false;
         }
     }
-    target->size = types_size(type);
+    target->size = row.size ? row.size : types_size(type);
     types_kind(type, &target->kind, &target->element);
     if (target->size == 0)
         complain(VERB, "%s: the debug information has no size of it", target->name);

@@ -150,6 +150,29 @@ bool types_element(Dwarf_Die *type, Dwarf_Die *element)
     return dwarf_tag(type) == DW_TAG_array_type && type_of(type, element) && types_strip(element);
 }
 
+static uint64_t count_of(Dwarf_Die *subrange)
+{
+    Dwarf_Attribute attribute;
+    Dwarf_Word number;
+    if (dwarf_attr(subrange, DW_AT_count, &attribute) && dwarf_formudata(&attribute, &number) == 0)
+        return number;
+    return dwarf_attr(subrange, DW_AT_upper_bound, &attribute) && dwarf_formudata(&attribute, &number) == 0 ? number + 1
+                                                                                                            : 0;
+}
+
+unsigned types_dimensions(Dwarf_Die *type, uint64_t counts[TYPES_DIMENSIONS])
+{
+    Dwarf_Die child;
+    unsigned count = 0;
+    if (dwarf_tag(type) != DW_TAG_array_type || dwarf_child(type, &child) != 0)
+        return 0;
+    do
+        if (dwarf_tag(&child) == DW_TAG_subrange_type && count < TYPES_DIMENSIONS)
+            counts[count++] = count_of(&child);
+    while (dwarf_siblingof(&child, &child) == 0);
+    return count;
+}
+
 bool types_pointed(Dwarf_Die *type, Dwarf_Die *pointed)
 {
     return dwarf_tag(type) == DW_TAG_pointer_type && type_of(type, pointed) && types_strip(pointed);

@@ -22,6 +22,11 @@ bool types_member(Dwarf_Die *type, const char *name, Dwarf_Die *member, uint64_t
 bool types_element(Dwarf_Die *type, Dwarf_Die *element);
 bool types_pointed(Dwarf_Die *type, Dwarf_Die *pointed);
 
+/* The numbers of elements of an array in its dimensions, outermost first, 0 where one is not known. Returns how many
+ * dimensions there are, at most TYPES_DIMENSIONS. */
+#define TYPES_DIMENSIONS 16u
+unsigned types_dimensions(Dwarf_Die *type, uint64_t counts[TYPES_DIMENSIONS]);
+
 /* How values of the type are shown, and the size of one: of an array, of its elements. */
 void types_kind(Dwarf_Die *type, enum value_kind *kind, uint64_t *element);
 
