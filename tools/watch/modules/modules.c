@@ -10,6 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+static char *no_debuginfo_path;
+
+const Dwfl_Callbacks modules_callbacks = {
+    .find_elf = dwfl_linux_proc_find_elf,
+    .find_debuginfo = dwfl_standard_find_debuginfo,
+    .debuginfo_path = &no_debuginfo_path,
+};
+
 struct line {
     char *text;
     uint64_t start, end, offset, inode;

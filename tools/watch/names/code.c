@@ -16,22 +16,9 @@
 /* Those of a program have fewer. */
 #define ADDRESS_BITS 48
 
-static char *no_debuginfo_path;
-
-static const Dwfl_Callbacks callbacks = {
-    .find_elf = dwfl_linux_proc_find_elf,
-    .find_debuginfo = dwfl_standard_find_debuginfo,
-    .debuginfo_path = &no_debuginfo_path,
-};
-
-const Dwfl_Callbacks *code_callbacks(void)
-{
-    return &callbacks;
-}
-
 Dwfl *code_report(pid_t process)
 {
-    Dwfl *dwfl = dwfl_begin(&callbacks);
+    Dwfl *dwfl = dwfl_begin(&modules_callbacks);
     if (dwfl && modules_report(dwfl, process) && dwfl_report_end(dwfl, NULL, NULL) == 0)
         return dwfl;
     if (dwfl)

@@ -26,8 +26,6 @@ struct later {
     bool is_looked_at;
 };
 
-const Dwfl_Callbacks *code_callbacks(void);
-
 /* False if the process cannot be looked at. */
 bool code_begin(struct code *code, pid_t process);
 /* Of the process's files as they are mapped now; NULL if it cannot be looked at. */

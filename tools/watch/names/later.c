@@ -10,6 +10,7 @@
 
 #include "platform/memory/mappings.h"
 #include "tools/support/message.h"
+#include "tools/watch/modules/modules.h"
 
 #define VERB "watch"
 
@@ -45,7 +46,7 @@ static bool find_bias(int file, const struct loaded_code *loaded, uint64_t *bias
 static Dwfl *report_file(const struct loaded_code *loaded, int file)
 {
     uint64_t bias;
-    Dwfl *dwfl = find_bias(file, loaded, &bias) ? dwfl_begin(code_callbacks()) : NULL;
+    Dwfl *dwfl = find_bias(file, loaded, &bias) ? dwfl_begin(&modules_callbacks) : NULL;
     if (dwfl && dwfl_report_elf(dwfl, loaded->path, loaded->path, -1, bias, true) &&
         dwfl_report_end(dwfl, NULL, NULL) == 0)
         return dwfl;
