@@ -22,6 +22,9 @@ struct adoption {
  * `size` bytes at `at`: beside earlier reservations, or else as far from there as that permits. Returns 0 if there is
  * no room. Not thread-safe. */
 uint64_t platform_reserve_near(uint64_t at, uint64_t size, uint64_t whole);
+/* Gives such a reservation back, whatever is mapped there by now. Once all are, the next ones are where the first were.
+ * Not thread-safe. */
+void platform_unreserve_near(uint64_t reserved, uint64_t whole);
 
 /* What the pages are not fit for; NULL if they can be adopted. Thread-safe. */
 const char *platform_adopt_refusal(uint64_t at, uint64_t size);

@@ -244,7 +244,7 @@ static enum segue_status reserve(struct adopted *adopted, bool has_room)
 static void unreserve(const struct adopted *adopted)
 {
     if (adopted->reserved)
-        platform_view_unmap(adopted->reserved, adopted->reserved_size, false);
+        platform_unreserve_near(adopted->reserved, adopted->reserved_size);
     if (adopted->kept)
         platform_unmap((void *)(uintptr_t)adopted->kept, adopted->kept_size);
 }

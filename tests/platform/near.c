@@ -46,7 +46,7 @@ static void check_all(struct reserved *all, size_t count, uint64_t page)
 static void give_back(const struct reserved *all, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        platform_unmap((void *)(uintptr_t)all[i].at, all[i].size);
+        platform_unreserve_near(all[i].at, all[i].size);
 }
 
 static void large_one_fits_behind_many_small_ones(void **state)
@@ -91,7 +91,24 @@ static void first_stack_can_grow(void **state)
     /* What was given back can be had again. */
     const uint64_t again = platform_reserve_near(page, PAGE, PIECE);
     assert_true(again);
-    platform_unmap((void *)(uintptr_t)again, PIECE);
+    platform_unreserve_near(again, PIECE);
+}
+
+static void what_is_given_back_is_given_out_again(void **state)
+{
+    const uint64_t page = stack().start;
+    uint64_t first[3];
+    (void)state;
+    for (unsigned times = 0; times < 3; times++) {
+        uint64_t now[3];
+        for (unsigned i = 0; i < 3; i++)
+            assert_true(now[i] = platform_reserve_near(page, PAGE, SMALL));
+        for (unsigned i = 0; i < 3; i++) {
+            first[i] = times ? first[i] : now[i];
+            assert_true(now[i] == first[i]);
+            platform_unreserve_near(now[(i + 1) % 3], SMALL);
+        }
+    }
 }
 
 static void more_than_is_near_cannot_be_had(void **state)
@@ -105,6 +122,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(large_one_fits_behind_many_small_ones),
         cmocka_unit_test(first_stack_can_grow),
+        cmocka_unit_test(what_is_given_back_is_given_out_again),
         cmocka_unit_test(more_than_is_near_cannot_be_had),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

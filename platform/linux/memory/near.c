@@ -39,6 +39,8 @@ struct gap {
 
 /* Reservations that are beside one another, and the free addresses that they were in. */
 static struct gap run, around;
+/* How many of them are not given back. */
+static unsigned run_count;
 
 static struct wanted wanted_of(uint64_t at, uint64_t size, uint64_t whole)
 {
@@ -125,6 +127,7 @@ uint64_t platform_reserve_near(uint64_t at, uint64_t size, uint64_t whole)
         return 0;
     const struct wanted wanted = wanted_of(at, size, whole);
     uint64_t found = extend_run(&wanted);
+    run_count += found != 0;
     for (unsigned i = 0; !found && i < TRIES; i++) {
         struct gap gap;
         const uint64_t free = find_free(&wanted, &gap);
@@ -132,10 +135,18 @@ uint64_t platform_reserve_near(uint64_t at, uint64_t size, uint64_t whole)
         if (result == 0) {
             run = (struct gap){free, free + whole};
             around = gap;
+            run_count = 1;
             found = free;
         } else if (result != -EEXIST) {
             return 0;
         }
     }
     return found;
+}
+
+void platform_unreserve_near(uint64_t reserved, uint64_t whole)
+{
+    platform_unmap_quietly((void *)(uintptr_t)reserved, whole);
+    if (reserved >= run.start && reserved < run.end && run_count && --run_count == 0)
+        run = around = (struct gap){0, 0};
 }
