@@ -201,7 +201,6 @@ static long send(int32_t thread, uint32_t at)
     return platform_thread_send(thread, suspend_signal(), TOKEN_MARK ^ at);
 }
 
-/* The thread sends itself the signal again; its handler then finds the request as it is by then. */
 /* The frame is the kernel's: the thread is in its handler. */
 bool suspend_store(const void *native)
 {
@@ -209,6 +208,7 @@ bool suspend_store(const void *native)
     return true;
 }
 
+/* The thread sends itself the signal again; its handler then finds the request as it is by then. */
 void suspend_now(void)
 {
     thread_self.is_suspension_put_off = false;
@@ -267,23 +267,26 @@ void suspend_serve(int number, void *info, void *ucontext)
         chain_signal(number, (struct native_frame){info, ucontext}, false, CHAIN_ENTER);
 }
 
-/* A signal of the suspender's that is pending goes no further; another stays pending. */
+/* Only a thread for which a signal of that number is pending answers: the suspender has sent one before it knocked.
+ * Where none is, the thread is in the handler of that signal, and answers there. The suspender's own goes no further.
+ * Another stays pending: then the suspender's was dropped. */
 void suspend_answer(struct native_frame native)
 {
     const int number = suspend_signal();
+    struct kept_info kept;
     uint64_t token = 0;
     uint32_t state;
     if (!number || !(frame_get_mask(native.context) & SIGNAL_BIT(number)) ||
-        !find_place(0, IN(ASKED) | IN(GIVEN_UP), &state))
+        !find_place(0, IN(ASKED) | IN(GIVEN_UP), &state) || !platform_signal_take(number, &kept))
         return;
-    struct kept_info kept;
-    const bool is_taken = platform_signal_take(number, &kept), has_token = is_taken && is_token(&kept, &token);
-    if (is_taken && !has_token && !frame_is_lost(&kept))
+    const bool has_token = is_token(&kept, &token), is_lost = frame_is_lost(&kept);
+    if (!has_token && !is_lost)
         kept_info_send_again(&kept, number);
     if (!hot_leave(native.context))
         ask_was_suspended();
     look_again(native.context);
-    answer(token, has_token, has_token, native.context);
+    answer(has_token ? token : 0, has_token || is_lost, true, native.context);
+    thread_self.expects_suspension = false;
 }
 
 /* ---- suspending ---- */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #define RECORDS 4096u
 #define THREADS 4
 #define ROUNDS 500
+#define CROWD 8
 
 /* Neighbours of what is watched, on its page. */
 static struct {
@@ -504,6 +506,17 @@ static void *block_suspensions(void *kind)
     return pending == -1 ? NULL : kind;
 }
 
+/* Does not block it. */
+static void *compute(void *unused)
+{
+    meet();
+    while (!__atomic_load_n(&shared.left, __ATOMIC_ACQUIRE))
+        ;
+    meet();
+    (void)unused;
+    return NULL;
+}
+
 static int watch_begins_under_threads_that_block_suspensions(void)
 {
     static char kinds[] = "cwp";
@@ -524,6 +537,35 @@ static int watch_begins_under_threads_that_block_suspensions(void)
     __atomic_store_n(&shared.left, 1, __ATOMIC_RELEASE);
     meet();
     for (int i = 0; i < 3; i++) {
+        assert_int_equal(pthread_join(threads[i], &failed), 0);
+        assert_null(failed);
+    }
+    return 0;
+}
+
+/* Signals then carry nothing that says whose they are. */
+static int watch_begins_under_a_full_queue(void)
+{
+    static char kind = 'c';
+    const struct rlimit none = {0, 0};
+    pthread_t threads[CROWD];
+    void *failed;
+    prepare();
+    shared.left = 0;
+    pthread_barrier_init(&meeting, NULL, CROWD + 1);
+    for (int i = 0; i < CROWD; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, i % 2 ? compute : block_suspensions, &kind), 0);
+    meet();
+    assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &none), 0);
+    for (int i = 0; i < 20; i++) {
+        uint64_t id = begin(&shared.counter, sizeof shared.counter, SEGUE_WATCH_WRITE);
+        shared.counter++;
+        assert_int_equal(segue_watch_remove(id), SEGUE_OK);
+    }
+    assert_int_equal(read_all(), 20);
+    __atomic_store_n(&shared.left, 1, __ATOMIC_RELEASE);
+    meet();
+    for (int i = 0; i < CROWD; i++) {
         assert_int_equal(pthread_join(threads[i], &failed), 0);
         assert_null(failed);
     }
@@ -573,5 +615,5 @@ static int watch_refuses_by_name(void)
     X(watch_reports_system_calls)                                                                                      \
     X(watch_begins_under_calls_that_wait)                                                                              \
     X(watch_is_added_without_an_allocator)                                                                             \
-    X(watch_begins_under_threads_that_block_suspensions) X(watch_refuses_by_name)
+    X(watch_begins_under_threads_that_block_suspensions) X(watch_begins_under_a_full_queue) X(watch_refuses_by_name)
 CASES_MAIN(EACH_CASE)
