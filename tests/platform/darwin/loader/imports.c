@@ -117,6 +117,21 @@ static int d_minherit(void *address, size_t size, int inheritance)
     return madvise(address, size, inheritance == NONE ? MADV_DONTFORK : MADV_DOFORK);
 }
 
+/* As in dyld's headers. */
+struct build_version {
+    uint32_t platform, version;
+};
+
+/* A program may hold the function of its compiler's library that asks this, whether it calls it or not. */
+static bool d_availability_version_check(uint32_t count, const struct build_version *wanted)
+{
+    enum { MACOS = 1, MACOS_11 = 11 << 16 };
+    for (uint32_t i = 0; i < count; i++)
+        if (wanted[i].platform == MACOS && wanted[i].version > MACOS_11)
+            return false;
+    return true;
+}
+
 static _Noreturn void d_assert(const char *function, const char *file, int line, const char *what)
 {
     fprintf(stderr, "%s:%d: %s: %s\n", file, line, function, what);
@@ -172,6 +187,7 @@ static const struct {
     {"minherit", (const void *)d_minherit},
     {"__assert_rtn", (const void *)d_assert},
     {"atexit", (const void *)d_atexit},
+    {"_availability_version_check", (const void *)d_availability_version_check},
     {"__error", (const void *)__errno_location},
     {"setjmp", (const void *)loader_setjmp},
     {"longjmp", (const void *)loader_longjmp},
