@@ -62,8 +62,8 @@ void platform_signal_queue_again(int number, const void *info);
 /* Whether that signal is pending for the calling thread. */
 bool platform_signal_is_pending(int number);
 
-/* Takes a pending signal that the calling thread blocks. False if no such signal is pending; also where the system has
- * no call for that. */
+/* Takes a pending signal that the calling thread blocks. False if no such signal is pending; also where this is not
+ * made for the system: Linux has it. */
 bool platform_signal_take(int number, struct kept_info *kept);
 
 #endif

@@ -199,7 +199,8 @@ static void give_back(const struct segue_options *options, size_t count, bool at
     errno = why;
 }
 
-static enum segue_status install(const struct segue_options *options)
+/* `why` is given with SEGUE_SYSTEM, where it is not a signal's action. */
+static enum segue_status install(const struct segue_options *options, const char **why)
 {
     enum segue_status status = SEGUE_OK;
     bool attached = false;
@@ -229,7 +230,7 @@ static enum segue_status install(const struct segue_options *options)
         give_back(options, i, attached);
         return SEGUE_SYSTEM;
     }
-    if ((options->flags & CALLS_FLAGS) && !syscalls_begin(options->flags & SEGUE_INSTALL_CALL_SITES)) {
+    if ((options->flags & CALLS_FLAGS) && (*why = syscalls_begin(options->flags & SEGUE_INSTALL_CALL_SITES))) {
         give_back(options, SIGNALS, attached);
         return SEGUE_SYSTEM;
     }
@@ -321,9 +322,10 @@ enum segue_status segue_install(const struct segue_options *options)
     if (given.flags & CALLS_FLAGS)
         syscalls_prepare();
     fork_lock_take(&installing);
-    enum segue_status status = install(&given);
+    const char *why = NULL;
+    enum segue_status status = install(&given, &why);
     fork_lock_release(&installing);
-    return reason_give(status, reason_of(status));
+    return reason_give(status, why ? why : reason_of(status));
 }
 
 static bool is_ours(const struct platform_action *action)

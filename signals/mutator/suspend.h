@@ -15,8 +15,8 @@ void suspend_serve(int number, void *info, void *ucontext);
 /* Asks the calling thread again: a suspension waited for the end of its step. Async-signal-safe. */
 void suspend_now(void);
 
-/* As segue_threads_suspend, also threads that block the signal: by a knock (signals/threads/knock.h). Not
- * async-signal-safe. */
+/* As segue_threads_suspend, also threads that block the signal: by a knock (signals/threads/knock.h). On Linux on
+ * x86-64 alone. Not async-signal-safe. */
 enum segue_status suspend_blocking_too(struct segue_suspension *list, size_t count, uint64_t timeout);
 
 /* The answer to a knock, of a thread that blocks the signal. Async-signal-safe. */

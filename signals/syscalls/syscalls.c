@@ -118,23 +118,28 @@ void syscalls_keep(uint64_t signals, bool has_detours)
     __atomic_store_n(&kept, signals, __ATOMIC_RELAXED);
 }
 
-bool syscalls_begin(bool by_sites)
+const char *syscalls_begin(bool by_sites)
 {
     if (by_sites && !call_sites_prepare())
-        return false;
+        return "no call site is found, or there is no memory for what replaces them";
     calls_prepare(space_peek, space_poke, is_plain, previous_exchange, space_has_region);
     calls_keep(open_signals());
     chain_keep_open(open_signals());
     platform_mask_unblock(open_signals());
     bool had_ended = __atomic_exchange_n(&has_ended, false, __ATOMIC_SEQ_CST);
+    bool fails = false;
+    const char *why = NULL;
     if (!calls_arm())
-        return false;
-    bool fails = by_sites && !call_sites_replace();
-    if (!fails && (!__atomic_exchange_n(&are_caught, true, __ATOMIC_RELAXED) || had_ended))
+        why = "the system refuses to catch system calls; errno says why";
+    else if (by_sites && !call_sites_replace())
+        why = "a call site cannot be changed, or another thread changes code";
+    else if (!__atomic_exchange_n(&are_caught, true, __ATOMIC_RELAXED) || had_ended)
         look_at_threads(send_arm, &fails);
     if (fails)
+        why = "a thread cannot be asked to have its system calls caught";
+    if (why)
         syscalls_end();
-    return !fails;
+    return why;
 }
 
 void syscalls_end(void)

@@ -20,9 +20,9 @@ const char *syscalls_obstacle(void);
 void syscalls_prepare(void);
 
 /* From now on the calls of all threads of the process are caught; those of other threads as soon as they take a signal.
- * `by_sites`: those of call sites that are replaced (sites/sites.h), and so the first time. False if the system
- * refuses, or there is no memory. Not async-signal-safe. */
-bool syscalls_begin(bool by_sites);
+ * `by_sites`: those of call sites that are replaced (sites/sites.h), and so the first time. Returns why it
+ * cannot be done; NULL: it is. Not async-signal-safe. */
+const char *syscalls_begin(bool by_sites);
 
 /* Before syscalls_prepare: the program is also to block none of these signals, and to take none from the library, as
  * SIGSYS always. `has_detours`: false for a process that runs already, whose code is to be as it was afterwards. Not

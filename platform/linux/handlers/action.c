@@ -62,7 +62,7 @@ void platform_signal_queue_again(int number, const void *info)
 }
 
 /* Not caught: it is asked for on a program's stack. */
-__attribute__((section("segue_exempt"), noinline)) bool platform_signal_take(int number, struct kept_info *kept)
+NOT_CAUGHT bool platform_signal_take(int number, struct kept_info *kept)
 {
     const uint64_t wanted = SIGNAL_BIT(number);
     const struct timespec none = {0};

@@ -22,8 +22,10 @@ void masks_close(struct opened_mask *opened, size_t count, uint64_t never)
 void masks_ask(struct opened_mask *opened)
 {
     __atomic_store_n(&opened->state, OPENED_WAITS, __ATOMIC_RELEASE);
+    /* At an earlier knock it may have answered meanwhile. */
+    uint32_t waits = OPENED_WAITS;
     if (!knock_send(opened->thread))
-        __atomic_store_n(&opened->state, OPENED_NOT_NOW, __ATOMIC_RELEASE);
+        __atomic_compare_exchange_n(&opened->state, &waits, OPENED_NOT_NOW, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
 /* A call that was made with other arguments begins again. False if it is about to end: that takes a trap. */

@@ -30,7 +30,7 @@ struct opened_mask {
  * list stays. Not async-signal-safe. */
 void masks_close(struct opened_mask *list, size_t count, uint64_t never);
 
-/* Asks one of them, once. Async-signal-safe. */
+/* Asks one of them, once. Not async-signal-safe. */
 void masks_ask(struct opened_mask *opened);
 
 /* At a knock: the thread's state is then its answer. */

@@ -10,6 +10,7 @@
 #include "patch/scan/calls.h"
 #include "patch/scan/functions.h"
 #include "platform/calls/calls.h"
+#include "platform/reason.h"
 #include "platform/threads/look.h"
 #include "platform/threads/thread.h"
 #include "signals/hot/begin.h"
@@ -91,7 +92,9 @@ const char *call_sites_obstacle(void)
         return "call sites are replaced on Linux on x86-64 alone";
     if (look_list_threads(threads, 2) != 1)
         return "call sites are replaced before the process has a second thread, and with /proc";
-    return poke_prepare() == SEGUE_OK ? NULL : "code cannot be changed here";
+    if (poke_prepare() != SEGUE_OK)
+        return "code cannot be changed here";
+    return hot_check() == SEGUE_OK ? NULL : reason_last;
 }
 
 bool call_sites_prepare(void)

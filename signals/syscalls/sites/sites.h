@@ -11,8 +11,9 @@
 /* Why it is not possible; NULL if it is, or is done. Not async-signal-safe. */
 const char *call_sites_obstacle(void);
 
-/* Finds the sites; false without memory. And, the first time, makes them trap from then on; false if one cannot be
- * changed, or code is being changed by another thread: then none is. Not async-signal-safe. */
+/* Finds the sites; false if no site is found, or there is no memory for what is found or for code. And, the first time,
+ * makes them trap from then on; false if one cannot be changed, or code is being changed by another thread: then none
+ * is. Not async-signal-safe. */
 bool call_sites_prepare(void);
 bool call_sites_replace(void);
 

@@ -2,6 +2,7 @@
 #include "tests/support/test.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <segue/segue.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@
 #define RECORDS 4096u
 #define THREADS 4
 #define ROUNDS 500
-#define CROWD 8
+#define CROWD 4
 
 /* Neighbours of what is watched, on its page. */
 static struct {
@@ -497,7 +498,7 @@ static void *block_suspensions(void *kind)
     meet();
     if (number == 'c')
         while (!__atomic_load_n(&shared.left, __ATOMIC_ACQUIRE))
-            ;
+            sched_yield();
     meet();
     /* What the library sent is not left to the thread. */
     const int pending = sigtimedwait(&suspending, &info, &none);
@@ -511,7 +512,7 @@ static void *compute(void *unused)
 {
     meet();
     while (!__atomic_load_n(&shared.left, __ATOMIC_ACQUIRE))
-        ;
+        sched_yield();
     meet();
     (void)unused;
     return NULL;

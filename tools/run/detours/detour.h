@@ -17,9 +17,9 @@
  * memory. */
 bool detour_prepare(void);
 
-/* Counts that the call was made unchanged. When it has been made often enough, the site gets a
- * detour, if that is possible; but not from a process that shares memory and may be killed alone while it holds the
- * lock. Async-signal-safe; signals must be blocked. */
+/* Counts that the call was made unchanged. When it has been made often enough, the site gets a detour, if that is
+ * possible; but not from a process that shares memory and may be killed alone while it holds the lock.
+ * Async-signal-safe; signals must be blocked. */
 void detour_note(const struct thread *thread, const struct system_call *call);
 
 /* Whether any are made. Async-signal-safe. */
