@@ -152,7 +152,9 @@ static bool make_shared(struct program *program, int *file)
 {
     *file = memfd_create("segue-watch", MFD_ALLOW_SEALING);
     if (*file >= 0 && !set_length(*file, shared_size())) {
+        const int error = errno;
         close(*file);
+        errno = error;
         *file = -1;
     }
     if (!map_shared(program, *file))
@@ -310,10 +312,11 @@ static bool open_masks(struct program *program)
 }
 
 /* Much of what a watch reserves is never touched, and takes no memory. */
-static const char *hint_of_limit(void)
+static const char *hint_of_limit(const struct program *program)
 {
     struct rlimit limit;
-    const bool is_low = getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur < ADDRESSES;
+    const bool is_low = program->shared->lacks_memory && prlimit(program->process, RLIMIT_AS, NULL, &limit) == 0 &&
+                        limit.rlim_cur < ADDRESSES;
     return is_low ? "; its addresses are limited (ulimit -v), and a watch takes 1 GB of them" : "";
 }
 
@@ -338,7 +341,8 @@ bool program_go(struct program *program)
         return true;
     }
     complain(VERB, "%s cannot be watched: %s%s", program->name,
-             program->has_ended ? "it has ended" : program->shared->reason, hint_of_limit());
+             program->has_ended ? "it has ended" : program->shared->reason,
+             program->has_ended ? "" : hint_of_limit(program));
     program_stop(program);
     return false;
 }

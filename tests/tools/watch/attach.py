@@ -291,6 +291,10 @@ def refusals(folder):
             ["setpriv", "--reuid=65534", segue, "watch", f"--pid={server.pid}", "counter"], capture_output=True, text=True
         )
         refuse("another user's", "it belongs to another user", other)
+    addresses = resource.prlimit(server.pid, resource.RLIMIT_AS)
+    resource.prlimit(server.pid, resource.RLIMIT_AS, (300 << 20, addresses[1]))
+    refuse("few addresses", "its addresses are limited (ulimit -v)", server.watch("counter"))
+    resource.prlimit(server.pid, resource.RLIMIT_AS, addresses)
     server.process.send_signal(signal.SIGSTOP)
     time.sleep(0.2)
     refuse("a stopped process", "it is stopped", server.watch("counter"))

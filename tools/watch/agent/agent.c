@@ -110,6 +110,7 @@ static bool watch_heap(struct shared *shared)
     for (uint32_t i = 0; i < shared->range_count; i++)
         if (shared->ranges[i].is_heap && !(shared->ranges[i].id = watch_without_range(shared->ranges[i].flags))) {
             snprintf(shared->reason, sizeof shared->reason, "there is no memory for its watches, or too many of them");
+            shared->lacks_memory = true;
             return false;
         }
     return matches_begin(shared);
@@ -187,6 +188,8 @@ enum segue_status watch(struct shared *shared)
         snprintf(shared->reason, sizeof shared->reason, "%s", segue_reason());
     else if (has_heap(shared) && !watch_heap(shared))
         status = SEGUE_UNSUPPORTED;
+    if (status == SEGUE_NO_MEMORY)
+        shared->lacks_memory = true;
     if (status != SEGUE_OK)
         loaded_use(NULL);
     return status;
@@ -198,6 +201,7 @@ static enum segue_status watch_static(struct shared *shared, const struct static
     is_static = true;
     if (!static_prepare(program, &reason)) {
         snprintf(shared->reason, sizeof shared->reason, "%s", reason);
+        shared->lacks_memory = true;
         return SEGUE_NO_MEMORY;
     }
     enum segue_status status = watch(shared);

@@ -106,6 +106,8 @@ struct shared {
     uint32_t mask_count;
     /* System calls are not seen. */
     bool lacks_calls;
+    /* With SHARED_FAILED: there was no memory. */
+    bool lacks_memory;
     /* The command wants the stack of each access; it wants to stop threads. */
     bool keeps_stacks, stops;
     struct gate gate;

@@ -203,6 +203,7 @@ bool matches_begin(struct shared *shared)
     heap_attach *attach = (heap_attach *)(uintptr_t)dlsym(RTLD_DEFAULT, HEAP_ATTACH);
     if (!supply_begin()) {
         snprintf(shared->reason, sizeof shared->reason, "there is no memory for watched blocks");
+        shared->lacks_memory = true;
         return false;
     }
     if (attach && attach(&face))
