@@ -159,7 +159,7 @@ static const struct place *place_of(struct report *report, uint64_t address)
     }
     struct place place;
     if (!code_describe(report->code, address, &place) &&
-        (!code_renew(report->code) || !code_describe(report->code, address, &place)))
+        (!code_renew_for(report->code, address) || !code_describe(report->code, address, &place)))
         return &unknown;
     *site = (struct site){key, place};
     return &site->place;
@@ -179,7 +179,7 @@ static const char *caller_of(struct report *report, const struct chain_frame *fr
         if (caller->key)
             continue;
         char *where = code_describe_return(report->code, frame->address);
-        if (!where && code_renew(report->code))
+        if (!where && code_renew_for(report->code, frame->address))
             where = code_describe_return(report->code, frame->address);
         if (!where)
             break;
@@ -459,6 +459,7 @@ bool report_access(struct report *report, const struct segue_watch_record *recor
 {
     const struct options *options = report->options;
     report->code->number = report->program->shared->queue.takes - 1;
+    report->code->by = record->process;
     struct access access = {.block = block->start ? block : NULL};
     if (record->kind != SEGUE_WATCH_ACCESS) {
         report_change(report, record);
@@ -521,6 +522,7 @@ static void print_counts(struct report *report, FILE *to, size_t most)
     if (!found)
         abort();
     report->code->number = UINT64_MAX;
+    report->code->by = 0;
     for (size_t i = 0; i < COUNTS_PLACES; i++)
         if (table[i].reads || table[i].writes)
             found[count++] = table[i];

@@ -115,6 +115,7 @@ static void give_targets(const struct options *options, const struct code *code,
     program->shared->range_count = (uint32_t)options->target_count;
     program->shared->keeps_stacks = options->callers != 0;
     program->shared->stops = options->stops;
+    program->shared->loaded.has_children = options->follows;
 }
 
 /* A thread that has been killed may not have been reaped. */
@@ -234,7 +235,7 @@ static int watch(const struct options *options, struct program *program, struct 
     report_begin(report, program, code, targets);
     report_all(options, program, report);
     mapped_say(program->shared, targets);
-    later_say(&program->shared->loaded, program->name, options->counts || options->has_heap);
+    later_say(code, program->name, options->counts || options->has_heap);
     /* Their instructions are looked up in files. */
     const bool is_written = report_end(report);
     look_at_children(options, program);
@@ -265,7 +266,7 @@ static int watch_running(const struct options *options, struct code *code, struc
     report_begin(report, &program, code, targets);
     report_all(options, &program, report);
     mapped_say(program.shared, targets);
-    later_say(&program.shared->loaded, program.name, options->counts || options->has_heap);
+    later_say(code, program.name, options->counts || options->has_heap);
     const char *left = program_left(&program);
     if (left)
         complain(VERB, "%s is not as before: %s", program.name, left);

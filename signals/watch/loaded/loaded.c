@@ -6,6 +6,7 @@
 
 #include "platform/memory/mappings.h"
 #include "platform/memory/memory.h"
+#include "platform/threads/thread.h"
 #include "signals/watch/queue/queue.h"
 
 static struct loaded_list *own;
@@ -14,8 +15,10 @@ static bool is_followed;
 void loaded_use(struct loaded_list *list)
 {
     /* A thread without the lock may use it no longer. */
-    if (list)
+    if (list) {
+        list->process = (uint32_t)platform_process_id();
         own = list;
+    }
     __atomic_store_n(&is_followed, list != NULL, __ATOMIC_RELEASE);
 }
 
@@ -24,16 +27,33 @@ SEGUE_HOT_POLICY bool loaded_are_followed(void)
     return __atomic_load_n(&is_followed, __ATOMIC_ACQUIRE);
 }
 
-void loaded_miss(void)
+static bool is_wanted(void)
 {
-    __atomic_fetch_add(&own->lost, 1, __ATOMIC_RELAXED);
+    return own->has_children || (uint32_t)platform_process_id() == own->process;
 }
 
+void loaded_miss(void)
+{
+    if (is_wanted())
+        __atomic_fetch_add(&own->lost, 1, __ATOMIC_RELAXED);
+}
+
+static bool is_same(const struct loaded_code *known, const struct loaded_code *code)
+{
+    return known->start == code->start && known->end >= code->end && known->file == code->file &&
+           known->offset == code->offset && strcmp(known->path, code->path) == 0;
+}
+
+/* What this process has mapped last of its range, or of a part of it, is the same. */
 static bool is_known(const struct loaded_code *code)
 {
-    const struct loaded_code *known = loaded_find(own, code->start, UINT64_MAX);
-    return known && known->start == code->start && known->end >= code->end && known->file == code->file &&
-           known->offset == code->offset && strcmp(known->path, code->path) == 0;
+    for (uint32_t i = loaded_count(own); i-- > 0;) {
+        const struct loaded_code *known = &own->code[i];
+        if (__atomic_load_n(&known->is_written, __ATOMIC_ACQUIRE) && known->process == code->process &&
+            known->start < code->end && code->start < known->end)
+            return is_same(known, code);
+    }
+    return false;
 }
 
 /* Children add to it, too. */
@@ -46,14 +66,19 @@ static struct loaded_code *take_place(void)
     return NULL;
 }
 
-void loaded_note(uint64_t start, uint64_t size)
+/* The list of mappings may say of a file that it is on another device than fstat does (Btrfs, overlayfs before Linux
+ * 6.8): the reader compares what fstat says. */
+void loaded_note(uint64_t start, uint64_t size, int descriptor)
 {
-    struct loaded_code code = {.start = start, .end = start + size, .number = queue_number()};
+    struct loaded_code code = {
+        .start = start, .end = start + size, .number = queue_number(), .process = (uint32_t)platform_process_id()};
     struct mapping mapping;
-    if (!mappings_find_named(start, &mapping, code.path, sizeof code.path) || !mapping.file ||
+    if (!is_wanted() || !mappings_find_named(start, &mapping, code.path, sizeof code.path) || !mapping.file ||
         !(mapping.protection & PLATFORM_EXECUTE))
         return;
-    code.file = mapping.file;
+    code.file = mappings_file_of(descriptor);
+    if (!code.file)
+        code.file = mapping.file;
     code.offset = mapping.offset + (start - mapping.start);
     if (is_known(&code))
         return;

@@ -140,3 +140,13 @@ bool modules_report(Dwfl *dwfl, pid_t process)
     give(&lines);
     return is_reported;
 }
+
+Dwfl *modules_begin(pid_t process)
+{
+    Dwfl *dwfl = dwfl_begin(&modules_callbacks);
+    if (dwfl && modules_report(dwfl, process) && dwfl_report_end(dwfl, NULL, NULL) == 0)
+        return dwfl;
+    if (dwfl)
+        dwfl_end(dwfl);
+    return NULL;
+}

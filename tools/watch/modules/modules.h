@@ -13,4 +13,7 @@ extern const Dwfl_Callbacks modules_callbacks;
  * its own code, and pages that are watched. libdw would take the part behind for a second one that begins there. */
 bool modules_report(Dwfl *dwfl, pid_t process);
 
+/* Of the process's files as they are mapped now; NULL if it cannot be looked at. */
+Dwfl *modules_begin(pid_t process);
+
 #endif

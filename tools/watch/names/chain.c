@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "tools/watch/modules/modules.h"
+
 /* In DWARF's order: the System V ABI for x86-64, figure 3.36. */
 static const uint8_t order[QUEUE_REGISTERS] = {
     SEGUE_RAX, SEGUE_RDX, SEGUE_RCX, SEGUE_RBX, SEGUE_RSI, SEGUE_RDI, SEGUE_RBP, SEGUE_RSP, SEGUE_R8,
@@ -92,7 +94,7 @@ static int note_frame(Dwfl_Frame *frame, void *argument)
 
 void chain_begin(struct code *code)
 {
-    code->frames = code_report(code->process);
+    code->frames = modules_begin(code->process);
     if (code->frames)
         dwfl_attach_state(code->frames, NULL, code->process, &callbacks, NULL);
 }

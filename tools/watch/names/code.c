@@ -16,21 +16,11 @@
 /* Those of a program have fewer. */
 #define ADDRESS_BITS 48
 
-Dwfl *code_report(pid_t process)
-{
-    Dwfl *dwfl = dwfl_begin(&modules_callbacks);
-    if (dwfl && modules_report(dwfl, process) && dwfl_report_end(dwfl, NULL, NULL) == 0)
-        return dwfl;
-    if (dwfl)
-        dwfl_end(dwfl);
-    return NULL;
-}
-
 bool code_begin(struct code *code, pid_t process)
 {
     /* No question goes out to the network. */
     unsetenv("DEBUGINFOD_URLS");
-    *code = (struct code){.dwfl = code_report(process), .process = process};
+    *code = (struct code){.dwfl = modules_begin(process), .process = process};
     return code->dwfl != NULL;
 }
 
@@ -62,6 +52,11 @@ static Dwfl_Module *module_of(const struct code *code, uint64_t address)
 {
     const uint64_t later = later_of(code, address);
     return later ? later_module(code, later, address) : dwfl_addrmodule(code->dwfl, address);
+}
+
+bool code_renew_for(struct code *code, uint64_t address)
+{
+    return !later_of(code, address) && code_renew(code);
 }
 
 void code_end(struct code *code)

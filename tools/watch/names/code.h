@@ -17,21 +17,25 @@ struct code {
     /* What the process has mapped since (later.h), LOADED_MOST of them; NULL until it is watched. */
     const struct loaded_list *loaded;
     struct later *later;
-    /* The record whose addresses are described: its number in the queue. */
+    /* The record whose addresses are described: its number in the queue, and its process; UINT64_MAX and 0 for sums. */
     uint64_t number;
+    uint32_t by;
 };
 
 struct later {
     Dwfl *dwfl;
     bool is_looked_at;
+    /* A process was taken to have this code from another one: it may have had that code instead, at the same address.
+     * NULL: not so. */
+    const struct loaded_code *other;
 };
 
 /* False if the process cannot be looked at. */
 bool code_begin(struct code *code, pid_t process);
-/* Of the process's files as they are mapped now; NULL if it cannot be looked at. */
-Dwfl *code_report(pid_t process);
 /* Libraries have been loaded meanwhile. */
 bool code_renew(struct code *code);
+/* The same, for an address that is not known. False if that changes nothing: its code is in the list (code_follow). */
+bool code_renew_for(struct code *code, uint64_t address);
 void code_end(struct code *code);
 
 /* From now on, what the program maps is known from this list, too. */

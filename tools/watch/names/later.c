@@ -14,10 +14,27 @@
 
 #define VERB "watch"
 
+/* Of another file, at the same address, up to that record. */
+static const struct loaded_code *find_rival(const struct code *code, uint64_t address, const struct loaded_code *found)
+{
+    for (uint32_t i = loaded_count(code->loaded); i-- > 0;) {
+        const struct loaded_code *other = &code->loaded->code[i];
+        if (__atomic_load_n(&other->is_written, __ATOMIC_ACQUIRE) && address >= other->start && address < other->end &&
+            other->number <= code->number && other->file != found->file)
+            return other;
+    }
+    return NULL;
+}
+
 uint64_t later_of(const struct code *code, uint64_t address)
 {
-    const struct loaded_code *found = code->loaded ? loaded_find(code->loaded, address, code->number) : NULL;
-    return found ? (uint64_t)(found - code->loaded->code) + 1 : 0;
+    const struct loaded_code *found = code->loaded ? loaded_find(code->loaded, address, code->number, code->by) : NULL;
+    if (!found)
+        return 0;
+    const size_t which = (size_t)(found - code->loaded->code);
+    if (code->by && code->by != found->process && !code->later[which].other)
+        code->later[which].other = find_rival(code, address, found);
+    return which + 1;
 }
 
 /* What is to be added to the file's addresses. False if nothing of it is loaded from there. */
@@ -55,20 +72,40 @@ static Dwfl *report_file(const struct loaded_code *loaded, int file)
     return NULL;
 }
 
-static Dwfl *report(const struct loaded_code *loaded)
+/* Its process has mapped nothing over it, as far as the list goes. */
+static bool is_newest(const struct loaded_list *list, const struct loaded_code *loaded)
+{
+    for (uint32_t i = loaded_count(list); i-- > (size_t)(loaded - list->code) + 1;)
+        if (list->code[i].process == loaded->process && list->code[i].start < loaded->end &&
+            loaded->start < list->code[i].end)
+            return false;
+    return true;
+}
+
+/* The file is another one now, or none: from what the process has mapped, if that is still there. */
+static Dwfl *report_mapped(const struct loaded_list *list, const struct loaded_code *loaded)
+{
+    Dwfl *dwfl = is_newest(list, loaded) ? modules_begin((pid_t)loaded->process) : NULL;
+    if (!dwfl || is_newest(list, loaded))
+        return dwfl;
+    dwfl_end(dwfl);
+    return NULL;
+}
+
+static Dwfl *report(const struct loaded_list *list, const struct loaded_code *loaded)
 {
     const int file = open(loaded->path, O_RDONLY | O_CLOEXEC);
     Dwfl *dwfl = file >= 0 && mappings_file_of(file) == loaded->file ? report_file(loaded, file) : NULL;
     if (file >= 0)
         close(file);
-    return dwfl;
+    return dwfl ? dwfl : report_mapped(list, loaded);
 }
 
 Dwfl_Module *later_module(const struct code *code, uint64_t which, uint64_t address)
 {
     struct later *later = &code->later[which - 1];
     if (!later->is_looked_at) {
-        later->dwfl = report(&code->loaded->code[which - 1]);
+        later->dwfl = report(code->loaded, &code->loaded->code[which - 1]);
         later->is_looked_at = true;
     }
     return later->dwfl ? dwfl_addrmodule(later->dwfl, address) : NULL;
@@ -98,15 +135,35 @@ static const struct loaded_code *find_other(const struct loaded_list *list, uint
     return NULL;
 }
 
-void later_say(const struct loaded_list *list, const char *program, bool sums)
+static void say_of_sums(const struct loaded_list *list, const char *program)
 {
     const struct loaded_code *other = NULL;
-    for (uint32_t i = 0; sums && !other && i < list->count; i++)
+    for (uint32_t i = 0; !other && i < loaded_count(list); i++)
         if ((other = find_other(list, i)) != NULL)
             complain(VERB,
                      "%s has had %s and %s at the same addresses, one after the other: what they have counted or "
                      "allocated is said to be the second one's",
                      program, other->path, list->code[i].path);
+}
+
+static void say_of_processes(const struct code *code, const char *program)
+{
+    for (uint32_t i = 0; i < LOADED_MOST; i++)
+        if (code->later[i].other) {
+            complain(VERB,
+                     "%s and its children have had %s and %s at the same addresses: a child's accesses by one of them "
+                     "may be said to be the other one's",
+                     program, code->later[i].other->path, code->loaded->code[i].path);
+            return;
+        }
+}
+
+void later_say(const struct code *code, const char *program, bool sums)
+{
+    const struct loaded_list *list = code->loaded;
+    if (sums)
+        say_of_sums(list, program);
+    say_of_processes(code, program);
     if (list->lost)
         complain(VERB,
                  "%s has mapped code more than %u times, or where that was not seen: instructions of its libraries may "

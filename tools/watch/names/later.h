@@ -7,12 +7,12 @@
 /* Which of it the address was in when the record was queued, from 1 on; 0: in none. */
 uint64_t later_of(const struct code *code, uint64_t address);
 
-/* Its module; NULL if its file is not there any more. `which`: not 0. */
+/* Its module; NULL if its file is not there any more, and is not mapped there, either. `which`: not 0. */
 Dwfl_Module *later_module(const struct code *code, uint64_t which, uint64_t address);
 
 void later_end(struct code *code);
 
 /* Says where names may be those of other code. `sums`: accesses of different times were added up. */
-void later_say(const struct loaded_list *list, const char *program, bool sums);
+void later_say(const struct code *code, const char *program, bool sums);
 
 #endif

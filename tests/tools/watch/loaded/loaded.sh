@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# loaded.sh SEGUE LOADED FIRST SECOND: instructions of libraries that are unloaded by the time when `segue watch` names
-# them, and of two that were at the same addresses, one after the other.
+# loaded.sh SEGUE LOADED FIRST SECOND MIDDLE LARGE: instructions of libraries that are unloaded by the time when `segue
+# watch` names them, and of two that were at the same addresses, one after the other, or in two processes.
 set -uo pipefail
 . "$(dirname "$0")/../../../support/check.sh"
 segue=$1
 loaded=$2
 first=$3
 second=$4
+middle=$5
+large=$6
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -35,6 +37,42 @@ same=$(cat "$work/out")
 watch --count counter -- "$loaded" 1 "$first" "$second"
 check "their sums" "$([ "$same" = same ] && echo 1 || echo 0)" "$(lines 'at the same addresses, one after the other')"
 
+# The middle one is over a part of the large one, which is then there again.
+names() {
+  grep -oE '(first|second)_touch\b' "$work/err" | tr '\n' ' '
+}
+pages() {
+  sed -nE "s/.*\"site\":([0-9]+).*\"function\":\"$1_touch\".*/\1/p" "$work/err" | while read -r site; do
+    echo $((site >> 12))
+  done | sort -u
+}
+for _ in 1 2 3 4 5 6; do
+  watch --json counter -- "$loaded" 2 "$large" "$middle"
+  page=$(pages middle)
+  [ -z "$page" ] || [ "$page" != "$(pages large)" ] || break
+  page=
+done
+if [ -n "$page" ]; then
+  check "a library over a part of another one" "0 large middle large middle " \
+    "$status $(sed -nE 's/.*"function":"([a-z]*)_touch".*/\1/p' "$work/err" | tr '\n' ' ')"
+else
+  echo "SKIP a library over a part of another one: they are not at the same addresses"
+fi
+
+# A child's libraries are not its parent's.
+watch counter -- "$loaded" child "$first" "$second"
+check "a child that is not followed" "0 first_touch " "$status $(names)"
+may='its children have had .* at the same addresses'
+watch --follow counter -- "$loaded" child "$first" "$second"
+check "a child" "0 first_touch second_touch first_touch 0" "$status $(names)$(lines "$may")"
+watch --follow counter -- "$loaded" parent "$first" "$second"
+if [ "$(cat "$work/out")" = same ]; then
+  check "a child whose library its parent has replaced" "0 second_touch 1" \
+    "$status $(names | cut -d' ' -f 1) $(lines "$may")"
+else
+  echo "SKIP a child whose library its parent has replaced: they are not at the same addresses"
+fi
+
 # More than there is room for.
 watch -o "$work/report" counter -- "$loaded" 150 "$first" "$second"
 check "code that is mapped too often" "0 $([ "$same" = same ] && echo 1 || echo 0)" \
@@ -45,4 +83,8 @@ check "and each line is there" 300 "$(wc -l < "$work/report")"
 cp "$first" "$work/library.so"
 watch --count counter -- "$loaded" -1 "$work/library.so"
 check "a library that was deleted" "0 1" "$status $(lines '^ +0 +1  counter  \?: \?$')"
+cp "$first" "$work/library.so"
+watch -o "$work/mapped" counter -- "$loaded" deleted "$work/library.so" "$work/mapped"
+check "a library that was deleted, and is still mapped" "0 1" \
+  "$status $(grep -cE ' library\.so \(deleted\)\+0x[0-9a-f]+: \?: ' "$work/mapped")"
 check_end
