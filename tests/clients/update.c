@@ -25,7 +25,8 @@
 #define PLACES (RED_ZONE_FAR + 1)
 
 /* The registers are loaded from the one and stored to the other: RAX to R15 in the order of struct segue_regs, XMM0 to
- * 15, and the first and the last word of the red zone. */
+ * 15, and the first and the last word of the red zone. Its other words are zero: earlier frames may have left
+ * references there. */
 __attribute__((used)) uint64_t update_in[PLACES], update_out[PLACES];
 __attribute__((used)) volatile uint64_t update_ready, update_go;
 
@@ -35,6 +36,9 @@ void update_touch(void);
 __asm__(".text\n"
         ".macro update_load\n"
         "  push %rbp; push %rbx; push %r12; push %r13; push %r14; push %r15\n"
+        "  .irp n, 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16\n"
+        "  movq $0, -8*\\n(%rsp)\n"
+        "  .endr\n"
         "  mov update_in+8*48(%rip), %rax\n"
         "  mov %rax, -8(%rsp)\n"
         "  mov update_in+8*49(%rip), %rax\n"
