@@ -29,7 +29,7 @@ SEGUE_HOT_POLICY bool loaded_are_followed(void)
 
 static bool is_wanted(void)
 {
-    return own->has_children || (uint32_t)platform_process_id() == own->process;
+    return own && (own->has_children || (uint32_t)platform_process_id() == own->process);
 }
 
 void loaded_miss(void)
