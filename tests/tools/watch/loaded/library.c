@@ -7,9 +7,12 @@ __attribute__((section(".text.unlikely"))) void padding(void)
     __asm__ volatile(".fill " PADDING ", 1, 0x90");
 }
 
-__attribute__((noinline, noclone)) static void FUNCTION(long *counter)
+/* Loads and stores: by an instruction each, whichever the compiler. */
+__attribute__((noinline)) static void FUNCTION(long *counter)
 {
-    ++*(volatile long *)counter;
+    long value = *(volatile long *)counter + 1;
+    __asm__ volatile("" : "+r"(value));
+    *(volatile long *)counter = value;
 }
 
 void touch(long *counter);
