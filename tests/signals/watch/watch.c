@@ -518,17 +518,10 @@ static void *compute(void *unused)
     return NULL;
 }
 
-static int watch_begins_under_threads_that_block_suspensions(void)
+/* Suspends them again and again, and lets them end: each returns NULL if all is as before. */
+static void watch_beside(const pthread_t *threads, int count)
 {
-    static char kinds[] = "cwp";
-    pthread_t threads[3];
     void *failed;
-    prepare();
-    shared.left = 0;
-    pthread_barrier_init(&meeting, NULL, 4);
-    for (int i = 0; i < 3; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, block_suspensions, &kinds[i]), 0);
-    meet();
     for (int i = 0; i < 20; i++) {
         uint64_t id = begin(&shared.counter, sizeof shared.counter, SEGUE_WATCH_WRITE);
         shared.counter++;
@@ -537,10 +530,23 @@ static int watch_begins_under_threads_that_block_suspensions(void)
     assert_int_equal(read_all(), 20);
     __atomic_store_n(&shared.left, 1, __ATOMIC_RELEASE);
     meet();
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < count; i++) {
         assert_int_equal(pthread_join(threads[i], &failed), 0);
         assert_null(failed);
     }
+}
+
+static int watch_begins_under_threads_that_block_suspensions(void)
+{
+    static char kinds[] = "cwp";
+    pthread_t threads[3];
+    prepare();
+    shared.left = 0;
+    pthread_barrier_init(&meeting, NULL, 4);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, block_suspensions, &kinds[i]), 0);
+    meet();
+    watch_beside(threads, 3);
     return 0;
 }
 
@@ -550,7 +556,6 @@ static int watch_begins_under_a_full_queue(void)
     static char kind = 'c';
     const struct rlimit none = {0, 0};
     pthread_t threads[CROWD];
-    void *failed;
     prepare();
     shared.left = 0;
     pthread_barrier_init(&meeting, NULL, CROWD + 1);
@@ -558,18 +563,7 @@ static int watch_begins_under_a_full_queue(void)
         assert_int_equal(pthread_create(&threads[i], NULL, i % 2 ? compute : block_suspensions, &kind), 0);
     meet();
     assert_int_equal(setrlimit(RLIMIT_SIGPENDING, &none), 0);
-    for (int i = 0; i < 20; i++) {
-        uint64_t id = begin(&shared.counter, sizeof shared.counter, SEGUE_WATCH_WRITE);
-        shared.counter++;
-        assert_int_equal(segue_watch_remove(id), SEGUE_OK);
-    }
-    assert_int_equal(read_all(), 20);
-    __atomic_store_n(&shared.left, 1, __ATOMIC_RELEASE);
-    meet();
-    for (int i = 0; i < CROWD; i++) {
-        assert_int_equal(pthread_join(threads[i], &failed), 0);
-        assert_null(failed);
-    }
+    watch_beside(threads, CROWD);
     return 0;
 }
 
