@@ -286,6 +286,9 @@ static void *interrupt_and_write(void *ends)
     while (!is_in_call(getpid(), SYS_read))
         usleep(100);
     pthread_kill(main_thread, SIGUSR1);
+    /* A read that finds something when it wakes up is not interrupted. */
+    while (!signals_taken)
+        usleep(100);
     return write_later(((void **)ends)[1]);
 }
 
