@@ -161,11 +161,33 @@ static uint64_t whole_page(uint64_t address)
     return address & -(uint64_t)PAGE;
 }
 
+/* A stack, or a thread's record, goes on in it. */
+static bool is_alike(const struct mapping *one, const struct mapping *other)
+{
+    return other->file == one->file && other->is_shared == one->is_shared && other->protection != PLATFORM_NONE;
+}
+
+/* How much around an address is used at most is known, and not how much: what belongs to other memory is not. */
+static bool overlap_around(const struct adoption *pages, uint64_t address, uint64_t start, uint64_t end)
+{
+    struct mapping own, next;
+    if (!overlap(pages, start, end))
+        return false;
+    if (!mappings_find(address, &own))
+        return true;
+    uint64_t lowest = own.start, highest = own.end;
+    while (lowest > start && mappings_find(lowest - 1, &next) && is_alike(&own, &next))
+        lowest = next.start;
+    while (highest < end && mappings_find(highest, &next) && is_alike(&own, &next))
+        highest = next.end;
+    return overlap(pages, lowest > start ? lowest : start, highest < end ? highest : end);
+}
+
 /* The thread's record, and what the library keeps for each thread, at the same distance below it. */
 static bool has_thread_of(const struct adoption *pages, uint64_t base)
 {
     uint64_t own = (uint64_t)(uintptr_t)platform_thread_self(), state = (uint64_t)(uintptr_t)&thread_self;
-    return overlap(pages, whole_page(base - (own - state)), whole_page(base + THREAD_RECORD) + PAGE);
+    return overlap_around(pages, base, whole_page(base - (own - state)), whole_page(base + THREAD_RECORD - 1) + PAGE);
 }
 
 /* Second views, and what is kept elsewhere. */
@@ -192,7 +214,7 @@ static const char *refusal_of_pages(const struct adoption *pages)
 
 static bool has_stack_of(const struct adoption *pages, uint64_t stack_pointer, uint64_t above)
 {
-    return overlap(pages, stack_pointer - STACK_BELOW, whole_page(stack_pointer + above) + PAGE);
+    return overlap_around(pages, stack_pointer, stack_pointer - STACK_BELOW, whole_page(stack_pointer + above) + PAGE);
 }
 
 /* With all other threads suspended. */

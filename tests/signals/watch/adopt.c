@@ -247,11 +247,72 @@ static int adopting_refuses_by_name(void)
     return 0;
 }
 
+/* A small stack between two pages of a file; its thread's record is at its end. */
+#define STACK (16u * PAGE)
+struct beside {
+    char *below, *stack, *above;
+    pthread_barrier_t barrier;
+};
+
+static enum segue_status adopt_and_release(char *memory)
+{
+    struct segue_mapping mapping;
+    enum segue_status status = segue_mapping_adopt(memory, PAGE, &mapping);
+    return status == SEGUE_OK ? segue_mapping_release(&mapping) : status;
+}
+
+/* Inside the stack nothing is adopted, also if it is no longer one mapping. */
+static void adopt_beside(const struct beside *beside)
+{
+    assert_int_equal(adopt_and_release(beside->below), SEGUE_OK);
+    assert_int_equal(adopt_and_release(beside->above), SEGUE_OK);
+    assert_int_equal(adopt_and_release(beside->stack), SEGUE_BUSY);
+    assert_int_equal(adopt_and_release(beside->stack + STACK - PAGE), SEGUE_UNSUPPORTED);
+    assert_int_equal(madvise(beside->stack, STACK / 2, MADV_DONTDUMP), 0);
+    assert_int_equal(adopt_and_release(beside->stack), SEGUE_BUSY);
+    assert_int_equal(madvise(beside->stack, STACK / 2, MADV_DODUMP), 0);
+}
+
+static void *adopt_around_self(void *argument)
+{
+    struct beside *beside = argument;
+    adopt_beside(beside);
+    pthread_barrier_wait(&beside->barrier);
+    pthread_barrier_wait(&beside->barrier);
+    return NULL;
+}
+
+static int what_is_beside_a_small_stack_is_adopted(void)
+{
+    const int file = memfd_create("beside", 0);
+    struct beside beside;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    prepare();
+    assert_int_equal(ftruncate(file, 2 * PAGE), 0);
+    beside.below = mmap(NULL, STACK + 2 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    beside.stack = beside.below + PAGE;
+    beside.above = beside.stack + STACK;
+    for (unsigned i = 0; i < 2; i++) {
+        char *at = i ? beside.above : beside.below;
+        assert_ptr_equal(mmap(at, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, i * PAGE), at);
+    }
+    pthread_barrier_init(&beside.barrier, NULL, 2);
+    pthread_attr_init(&attributes);
+    assert_int_equal(pthread_attr_setstack(&attributes, beside.stack, STACK), 0);
+    assert_int_equal(pthread_create(&thread, &attributes, adopt_around_self, &beside), 0);
+    pthread_barrier_wait(&beside.barrier);
+    adopt_beside(&beside);
+    pthread_barrier_wait(&beside.barrier);
+    return pthread_join(thread, NULL);
+}
+
 #define EACH_CASE(X)                                                                                                   \
     X(adopted_memory_has_two_views)                                                                                    \
     X(adopted_memory_is_a_copy_in_a_child)                                                                             \
     X(forks_that_fail_do_not_wait)                                                                                     \
     X(children_never_write_to_their_parents_memory)                                                                    \
     X(shared_memory_stays_shared)                                                                                      \
+    X(what_is_beside_a_small_stack_is_adopted)                                                                         \
     X(adopting_refuses_by_name)
 CASES_MAIN(EACH_CASE)
