@@ -264,8 +264,10 @@ static void look_at_mapped(const struct system_call *call, uint64_t start, uint6
     if (!files_are_followed())
         return;
     for (uint64_t at = start, end = start + size; at < end; at = mapping.end) {
-        if (!mappings_find(at, &mapping))
+        if (!mappings_find(at, &mapping)) {
+            files_each_of(calls_mapped_file(call), note_refusal, "the list of mappings could not be read (/proc)");
             return;
+        }
         if (mapping.end > end)
             mapping.end = end;
         if (mapping.start < start) {

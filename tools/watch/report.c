@@ -536,6 +536,16 @@ static void print_counts(struct report *report, FILE *to, size_t most)
 
 static void say_what_is_lost(const struct report *report)
 {
+    const uint64_t lost = report->program->shared->queue.lost;
+    if (lost == 1)
+        complain(VERB, "1 access could not be reported: the thread that made it was killed meanwhile");
+    else if (lost)
+        complain(VERB, "%" PRIu64 " accesses could not be reported: the threads that made them were killed meanwhile",
+                 lost);
+}
+
+static void say_what_is_not_counted(const struct report *report)
+{
     const struct counts_place *table = report->program->shared->counts;
     const uint64_t lost = table[COUNTS_PLACES].reads;
     if (lost)
@@ -579,8 +589,9 @@ bool report_end(struct report *report)
     if (options->counts) {
         live_end(&report->live);
         print_counts(report, report->to, SIZE_MAX);
-        say_what_is_lost(report);
+        say_what_is_not_counted(report);
     }
+    say_what_is_lost(report);
     if (fflush(report->to) != 0 || ferror(report->to))
         note_error(report);
     close_file(report);

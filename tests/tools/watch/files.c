@@ -1,6 +1,7 @@
 /* files.c PATH: maps a file, in each way, and writes down each access that it makes to what is mapped of it, and each
  * mapping that comes, goes and moves, as `segue watch map:PATH` is to report them. With the second argument "wait" it
- * waits for a line on its standard input once the file is mapped shared; with "many" it has many mappings at once. */
+ * waits for a line on its standard input once the file is mapped shared; with "many" it has many mappings at once; with
+ * "apart" it maps the file where the list of its mappings cannot be read. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
@@ -80,6 +81,16 @@ static int map_many(void)
     return 0;
 }
 
+/* Without /proc, and without a descriptor of it. */
+static int map_apart(void)
+{
+    need(chroot(".") == 0 && close_range((unsigned)file + 1, ~0u, 0) == 0, "chroot");
+    *(volatile long *)map(PAGE, MAP_SHARED, 0) = 1;
+    need(in_file(0) == 1, "the file");
+    fprintf(stderr, "done\n");
+    return 0;
+}
+
 int main(int count, char **arguments)
 {
     path = arguments[1];
@@ -88,6 +99,8 @@ int main(int count, char **arguments)
 
     if (count > 2 && strcmp(arguments[2], "many") == 0)
         return map_many();
+    if (count > 2 && strcmp(arguments[2], "apart") == 0)
+        return map_apart();
 
     /* Shared: the file has it at once. */
     char *shared = map(PAGES * PAGE, MAP_SHARED, 0);

@@ -62,6 +62,15 @@ check "the most files" "0 $((64 * $(grep -c . out))) done" "$status $(grep -c . 
 run -o report "${targets[@]}" map:data -- "$files" data
 check "one more" "1 1" "$status $(grep -c 'more than 64 targets map:PATH' err)"
 
+# Where the list of mappings cannot be read.
+if [ "$(id -u)" = 0 ]; then
+  run -o report map:data -- "$files" data apart
+  check "without /proc" "0 segue watch: map:data: 1 of its mappings could not be watched: the list of mappings could \
+not be read (/proc)" "$status $(grep -v '^done$' err)"
+else
+  echo 'SKIP: map:PATH in a chroot: only root may make one'
+fi
+
 # In a program that has mapped it already.
 attached() {
   rm -f told
