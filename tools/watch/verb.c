@@ -175,6 +175,23 @@ static void let_others_ask(struct shared *shared)
         __atomic_compare_exchange_n(&shared->gate.asks, &asks, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
+/* The program has ended: what is behind a record that its thread has begun. */
+static void report_rest(const struct options *options, struct program *program, struct report *report)
+{
+    static const struct timespec moment = {.tv_nsec = 1000000};
+    struct watch_queue *queue = &program->shared->queue;
+    struct stuck stuck = {.times = 0};
+    uint64_t number, writer;
+    for (bool waits = true; waits;) {
+        report_queued(options, program, report);
+        waits = !queue->is_closed && queue_is_begun(queue, &number, &writer) &&
+                (number != stuck.number || stuck.times <= LONGEST + 1);
+        pass_over_killed(queue, &stuck);
+        if (waits)
+            nanosleep(&moment, NULL);
+    }
+}
+
 /* Until the program has ended, or is watched no more, and all is taken. */
 static void report_all(const struct options *options, struct program *program, struct report *report)
 {
@@ -193,6 +210,7 @@ static void report_all(const struct options *options, struct program *program, s
         if (!has_ended)
             nanosleep(&moment, NULL);
     }
+    report_rest(options, program, report);
 }
 
 static bool begin_code(const struct options *options, struct code *code, pid_t process, struct target *targets)
