@@ -65,10 +65,8 @@ bool mappings_find(uint64_t address, struct mapping *mapping);
  * there. An empty one if `size` bytes do not hold it. */
 bool mappings_find_named(uint64_t address, struct mapping *mapping, char *name, size_t size);
 
-/* Whether a descriptor is of the mapping's file. */
-bool mappings_is_file(const struct mapping *mapping, int file);
-
-/* What mappings of a file have as `file`: of a descriptor's file, or of the one at a path now. 0 without one. */
+/* What mappings of a file have as `file`: of a descriptor's file, or of the one at a path now. 0 without one. A file
+ * that cannot be mapped for reading may be said to be another one than its mappings have. */
 uint64_t mappings_file_of(int descriptor);
 uint64_t mappings_file_at(const char *path);
 

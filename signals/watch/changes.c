@@ -260,7 +260,7 @@ static void look_at_mapped(const struct system_call *call, uint64_t start, uint6
 {
     struct mapping mapping;
     if (loaded_are_followed() && calls_maps_code(call))
-        loaded_note(start, size, calls_mapped_file(call));
+        loaded_note(start, size);
     if (!files_are_followed())
         return;
     for (uint64_t at = start, end = start + size; at < end; at = mapping.end) {

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -83,11 +84,37 @@ static void mapping_of_a_file_has_its_identity_and_offset(void **state)
     assert_true(!find(private).is_shared && find(private).offset == 0);
     assert_true(find(shared).file != 0 && find(shared).file == find(private).file);
     assert_true(find(other).file != 0 && find(other).file != find(shared).file);
+    assert_true(mappings_file_of(files[0]) == find(shared).file && mappings_file_of(files[1]) == find(other).file);
+    assert_true(mappings_file_of(-1) == 0);
     unmap_middle(shared);
     unmap_middle(private);
     unmap_middle(other);
     close(files[0]);
     close(files[1]);
+}
+
+/* At a path: also one that is no longer the program's, a pipe without a writer, and a file that cannot be mapped
+ * for reading. */
+static void file_at_a_path_is_that_of_its_mappings(void **state)
+{
+    (void)state;
+    char path[] = "/tmp/mappings-XXXXXX", line[64];
+    const int file = mkstemp(path), writer = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(file >= 0 && writer >= 0 && ftruncate(file, (off_t)PAGE) == 0);
+    char *page = map_middle(PROT_READ, MAP_SHARED, file, 0);
+    assert_true(find(page).file != 0);
+    assert_true(mappings_file_at(path) == find(page).file);
+    assert_true(mappings_file_of(writer) != 0);
+    assert_int_equal(unlink(path), 0);
+    assert_true(mappings_file_at(path) == 0);
+    snprintf(line, sizeof line, "/proc/self/fd/%d", file);
+    assert_true(mappings_file_at(line) == find(page).file);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_true(mappings_file_at(path) != 0 && mappings_file_at(path) != find(page).file);
+    assert_int_equal(unlink(path), 0);
+    unmap_middle(page);
+    close(file);
+    close(writer);
 }
 
 static void heap_and_first_stack_are_known_to_grow(void **state)
@@ -266,6 +293,7 @@ int main(void)
         cmocka_unit_test(mapping_has_its_range_and_protection),
         cmocka_unit_test(unmapped_address_is_not_found),
         cmocka_unit_test(mapping_of_a_file_has_its_identity_and_offset),
+        cmocka_unit_test(file_at_a_path_is_that_of_its_mappings),
         cmocka_unit_test(heap_and_first_stack_are_known_to_grow),
         cmocka_unit_test(list_is_the_same_by_any_pieces),
         cmocka_unit_test(one_mapping_is_found_as_it_is_listed),

@@ -281,17 +281,35 @@ bool mappings_find_named(uint64_t address, struct mapping *mapping, char *name, 
 
 /* ---- files ---- */
 
+/* 0 if no page of it can be mapped. */
+static uint64_t file_in_list(int descriptor)
+{
+    struct mapping mapping;
+    const long page = system_call6(CALL_MAP, 0, PAGE, PROT_NONE, MAP_PRIVATE, descriptor, 0);
+    if (system_call_failed(page))
+        return 0;
+    const bool is_found = mappings_find((uint64_t)page, &mapping);
+    system_call3(SYS_munmap, page, PAGE, 0);
+    return is_found ? mapping.file : 0;
+}
+
+/* The list may say that a file is on another device than fstat does (Btrfs, overlayfs before Linux 6.8), or has another
+ * number (a disk): it is asked about a page. */
 uint64_t mappings_file_of(int descriptor)
 {
     struct stat64 status = {0};
     if (system_call3(CALL_FSTAT, descriptor, (long)&status, 0) != 0)
         return 0;
-    return file_of(status.st_ino, major(status.st_dev), minor(status.st_dev));
+    const uint64_t listed = file_in_list(descriptor);
+    return listed ? listed : file_of(status.st_ino, major(status.st_dev), minor(status.st_dev));
 }
 
-bool mappings_is_file(const struct mapping *mapping, int file)
+/* Another device may do something when it is opened. */
+static bool can_be_opened(int descriptor)
 {
-    return mapping->file && mappings_file_of(file) == mapping->file;
+    struct stat64 status = {0};
+    return system_call3(CALL_FSTAT, descriptor, (long)&status, 0) == 0 &&
+           (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
 }
 
 uint64_t mappings_file_at(const char *path)
@@ -299,7 +317,12 @@ uint64_t mappings_file_at(const char *path)
     long descriptor = system_call4(SYS_openat, AT_FDCWD, (long)path, O_PATH | O_CLOEXEC, 0);
     if (descriptor < 0)
         return 0;
-    uint64_t file = mappings_file_of((int)descriptor);
+    long opened = -1;
+    if (can_be_opened((int)descriptor))
+        opened = system_call4(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
+    uint64_t file = mappings_file_of((int)(opened >= 0 ? opened : descriptor));
     system_call3(SYS_close, descriptor, 0, 0);
+    if (opened >= 0)
+        system_call3(SYS_close, opened, 0, 0);
     return file;
 }

@@ -32,7 +32,7 @@ static long open_file(uint64_t address, uint64_t size, struct mapping *mapping)
         mapping->is_shared || mapping->protection != CODE)
         return -1;
     long file = system_call4(SYS_openat, AT_FDCWD, (long)name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0);
-    if (file >= 0 && !mappings_is_file(mapping, (int)file)) {
+    if (file >= 0 && mappings_file_of((int)file) != mapping->file) {
         system_call3(SYS_close, file, 0, 0);
         return -1;
     }

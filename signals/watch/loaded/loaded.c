@@ -66,9 +66,7 @@ static struct loaded_code *take_place(void)
     return NULL;
 }
 
-/* The list of mappings may say of a file that it is on another device than fstat does (Btrfs, overlayfs before Linux
- * 6.8): the reader compares what fstat says. */
-void loaded_note(uint64_t start, uint64_t size, int descriptor)
+void loaded_note(uint64_t start, uint64_t size)
 {
     struct loaded_code code = {
         .start = start, .end = start + size, .number = queue_number(), .process = (uint32_t)platform_process_id()};
@@ -76,9 +74,7 @@ void loaded_note(uint64_t start, uint64_t size, int descriptor)
     if (!is_wanted() || !mappings_find_named(start, &mapping, code.path, sizeof code.path) || !mapping.file ||
         !(mapping.protection & PLATFORM_EXECUTE))
         return;
-    code.file = mappings_file_of(descriptor);
-    if (!code.file)
-        code.file = mapping.file;
+    code.file = mapping.file;
     code.offset = mapping.offset + (start - mapping.start);
     if (is_known(&code))
         return;

@@ -14,7 +14,7 @@
 
 struct loaded_code {
     uint64_t start, end;
-    /* The file, as mappings_file_of has it, and where in it the code is. */
+    /* The file, as mappings have it, and where in it the code is. */
     uint64_t file, offset;
     /* The queue's first record that may be of this code. */
     uint64_t number;
@@ -39,8 +39,8 @@ void loaded_use(struct loaded_list *list);
 /* Whether there is one. General registers only; async-signal-safe. */
 bool loaded_are_followed(void);
 
-/* A call has mapped code there, of the descriptor's file. Under the lock of adopt.h. */
-void loaded_note(uint64_t start, uint64_t size, int descriptor);
+/* A call has mapped code there. Under the lock of adopt.h. */
+void loaded_note(uint64_t start, uint64_t size);
 /* One has, and it is not known where. Async-signal-safe. */
 void loaded_miss(void);
 

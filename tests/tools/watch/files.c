@@ -1,7 +1,8 @@
 /* files.c PATH: maps a file, in each way, and writes down each access that it makes to what is mapped of it, and each
  * mapping that comes, goes and moves, as `segue watch map:PATH` is to report them. With the second argument "wait" it
  * waits for a line on its standard input once the file is mapped shared; with "many" it has many mappings at once; with
- * "apart" it maps the file where the list of its mappings cannot be read. */
+ * "apart" it maps the file where the list of its mappings cannot be read; with "once" it maps one page, of a disk for
+ * instance. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
@@ -91,11 +92,22 @@ static int map_apart(void)
     return 0;
 }
 
+static int map_once(void)
+{
+    char *at = map(PAGE, MAP_SHARED, 0);
+    put(at, 0, in_file(0) + 1);
+    unmap(at, PAGE, 0);
+    return 0;
+}
+
 int main(int count, char **arguments)
 {
     path = arguments[1];
     file = open(path, O_RDWR | O_CREAT, 0600);
-    need(file >= 0 && ftruncate(file, PAGES * PAGE) == 0, "open");
+    need(file >= 0, "open");
+    if (count > 2 && strcmp(arguments[2], "once") == 0)
+        return map_once();
+    need(ftruncate(file, PAGES * PAGE) == 0, "ftruncate");
 
     if (count > 2 && strcmp(arguments[2], "many") == 0)
         return map_many();

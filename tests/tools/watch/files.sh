@@ -71,6 +71,26 @@ else
   echo 'SKIP: map:PATH in a chroot: only root may make one'
 fi
 
+# A disk, and a file system of which stat and the list of mappings say different devices.
+watch_image() {
+  run -o report "map:$2" -- "$files" "$2" once
+  check "$1" "0  " "$status $(cat err) $(diff out <(seen) 2>&1)"
+}
+truncate -s 128M image
+if disk=$(losetup -f --show image 2> err); then
+  watch_image 'a disk' "$disk"
+  losetup -d "$disk"
+else
+  echo "SKIP: map:PATH of a disk: $(tail -1 err)"
+fi
+if mkfs.btrfs -q image > err 2>&1 && mkdir apart && mount -o loop image apart 2> err; then
+  truncate -s 4096 apart/data
+  watch_image 'on Btrfs' apart/data
+  umount apart
+else
+  echo "SKIP: map:PATH on Btrfs: $(tail -1 err)"
+fi
+
 # In a program that has mapped it already.
 attached() {
   rm -f told

@@ -82,7 +82,7 @@ static void close_view(uint64_t view, uint64_t size)
  * mapping that it has shown, whatever has changed before. */
 static bool replace_view(const struct record *record, uint64_t view, int file)
 {
-    const uint64_t end = view + record->memory.size;
+    const uint64_t end = view + record->memory.size, replaced = mappings_file_of(file);
     struct mappings list;
     struct mapping mapping;
     char piece[2048];
@@ -90,7 +90,7 @@ static bool replace_view(const struct record *record, uint64_t view, int file)
         return false;
     bool all = true;
     while (all && mappings_next(&list, &mapping) && mapping.start < end) {
-        if (mapping.end <= view || mapping.start < view || mapping.end > end || !mappings_is_file(&mapping, file))
+        if (mapping.end <= view || mapping.start < view || mapping.end > end || mapping.file != replaced)
             continue;
         all = mmap((void *)(uintptr_t)mapping.start, (size_t)(mapping.end - mapping.start), mapping.protection,
                    MAP_SHARED | MAP_NORESERVE | MAP_FIXED, record->copy, (off_t)(mapping.start - view)) != MAP_FAILED;
