@@ -1,4 +1,4 @@
-/* report.c: see report.h. What symbols say of an instruction is kept: an access then takes a microsecond. */
+/* report.c: see report.h. */
 #include "report.h"
 
 #include <errno.h>
@@ -11,38 +11,15 @@
 #include "signals/watch/files/files.h"
 #include "tools/support/json/json_write.h"
 #include "tools/support/message.h"
-#include "tools/support/quote.h"
 #include "tools/watch/moves.h"
 #include "tools/watch/names/chain.h"
 #include "tools/watch/shown/block.h"
 #include "tools/watch/shown/heat.h"
 #include "tools/watch/shown/live.h"
+#include "tools/watch/shown/places.h"
 #include "tools/watch/text.h"
 
 #define VERB "watch"
-/* Powers of two. */
-#define SITES 65536u
-#define THREADS 4096u
-
-struct site {
-    uint64_t key;
-    struct place place;
-};
-
-/* By the address that a call returns to. */
-struct caller {
-    uint64_t key;
-    char *where;
-};
-
-struct thread {
-    uint64_t number;
-    char name[20];
-    /* As a line has it. */
-    char shown[QUOTE_PIECE * 20];
-    /* It may get another name: after so many accesses it is read again. */
-    uint32_t accesses;
-};
 
 struct report {
     FILE *to;
@@ -62,9 +39,7 @@ struct report {
     struct chain_frame frames[CHAIN_MOST];
     size_t frame_count;
     struct moves moves;
-    struct site sites[SITES];
-    struct caller callers[SITES];
-    struct thread threads[THREADS];
+    struct places places;
 };
 
 static void note_error(struct report *report)
@@ -100,14 +75,7 @@ static void close_file(struct report *report)
 
 static void release(struct report *report)
 {
-    for (size_t i = 0; i < SITES; i++) {
-        struct place *place = &report->sites[i].place;
-        free(place->where);
-        free(place->function);
-        free(place->file);
-        free(place->instruction);
-        free(report->callers[i].where);
-    }
+    places_end(&report->places);
     heat_end(report->heat);
     moves_end(&report->moves);
     free(report->line.bytes);
@@ -127,6 +95,8 @@ void report_begin(struct report *report, const struct program *program, struct c
     const struct options *options = report->options;
     report->program = program;
     report->code = code;
+    report->places.code = code;
+    report->places.program = program->name;
     report->targets = targets;
     code_follow(code, &program->shared->loaded);
     if (options->output)
@@ -138,87 +108,6 @@ void report_begin(struct report *report, const struct program *program, struct c
         report->live = live_begin(report->to, program->attached ? -1 : STDOUT_FILENO);
     for (uint32_t i = 0; i < program->shared->range_count; i++)
         report->target_of[program->shared->ranges[i].id] = i;
-}
-
-/* ---- what is kept ---- */
-
-static const struct place *place_of(struct report *report, uint64_t address)
-{
-    static const struct place unknown = {.where = (char *)"?", .instruction = (char *)"?"};
-    const uint64_t key = code_key(report->code, address);
-    uint64_t hash = key * UINT64_C(0x9e3779b97f4a7c15) >> 48;
-    struct site *site;
-    for (unsigned i = 0;; i++) {
-        site = &report->sites[(hash + i) & (SITES - 1)];
-        if (site->key == key)
-            return &site->place;
-        if (!site->key)
-            break;
-        if (i == SITES / 2)
-            return &unknown;
-    }
-    struct place place;
-    if (!code_describe(report->code, address, &place) &&
-        (!code_renew_for(report->code, address) || !code_describe(report->code, address, &place)))
-        return &unknown;
-    *site = (struct site){key, place};
-    return &site->place;
-}
-
-/* "?" if nothing is known of it. */
-static const char *caller_of(struct report *report, const struct chain_frame *frame)
-{
-    const uint64_t key = code_key(report->code, frame->address);
-    uint64_t hash = key * UINT64_C(0x9e3779b97f4a7c15) >> 48;
-    if (!frame->is_return)
-        return place_of(report, frame->address)->where;
-    for (unsigned i = 0; i < SITES / 2; i++) {
-        struct caller *caller = &report->callers[(hash + i) & (SITES - 1)];
-        if (caller->key == key)
-            return caller->where;
-        if (caller->key)
-            continue;
-        char *where = code_describe_return(report->code, frame->address);
-        if (!where && code_renew_for(report->code, frame->address))
-            where = code_describe_return(report->code, frame->address);
-        if (!where)
-            break;
-        *caller = (struct caller){key, where};
-        return where;
-    }
-    return "?";
-}
-
-/* A thread that has ended before its first report keeps the program's name. */
-static void read_name(struct report *report, const struct segue_watch_record *record, struct thread *thread)
-{
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%u/task/%" PRIu64 "/comm", record->process, record->thread);
-    FILE *from = fopen(path, "re");
-    if (from && !fgets(thread->name, sizeof thread->name, from))
-        thread->number = 0;
-    if (!from && thread->number != record->thread) {
-        const char *slash = strrchr(report->program->name, '/');
-        snprintf(thread->name, sizeof thread->name, "%.15s", slash ? slash + 1 : report->program->name);
-    }
-    thread->number = record->thread;
-    thread->name[strcspn(thread->name, "\n")] = 0;
-    char *shown = quoted_name(thread->name);
-    snprintf(thread->shown, sizeof thread->shown, "%s", shown);
-    free(shown);
-    if (from)
-        fclose(from);
-}
-
-static const struct thread *thread_of(struct report *report, const struct segue_watch_record *record)
-{
-    struct thread *thread = &report->threads[record->thread & (THREADS - 1)];
-    if (thread->number != record->thread)
-        thread->accesses = 0;
-    if ((thread->accesses & (thread->accesses - 1)) == 0)
-        read_name(report, record, thread);
-    thread->accesses += thread->accesses < UINT32_C(1) << 31;
-    return thread;
 }
 
 /* ---- one access ---- */
@@ -241,13 +130,6 @@ static const char *verb_of(const struct segue_watch_record *record)
     }
 }
 
-static bool is_of_thread(const char *wanted, const struct thread *thread)
-{
-    char number[24];
-    snprintf(number, sizeof number, "%" PRIu64, thread->number);
-    return strcmp(wanted, thread->name) == 0 || strcmp(wanted, number) == 0;
-}
-
 /* What makes the access, in words. */
 static const char *maker_of(const struct segue_watch_record *record, const struct place *place, char text[64])
 {
@@ -267,7 +149,7 @@ struct access {
     /* NULL: in none of the heap. */
     const struct queue_block *block;
     const struct target *target;
-    const struct thread *thread;
+    const struct place_thread *thread;
     const struct place *place;
     /* "counter", or "table+8". */
     char name[300];
@@ -303,7 +185,7 @@ static void add_move(struct text *line, const struct segue_watch_record *record)
 /* The function that has allocated it. */
 static const char *allocator_of(struct report *report, const struct queue_block *block)
 {
-    return caller_of(report, &(struct chain_frame){block->caller, true});
+    return places_caller(&report->places, &(struct chain_frame){block->caller, true});
 }
 
 static void print_line(struct report *report, const struct access *access)
@@ -337,7 +219,7 @@ static void print_line(struct report *report, const struct access *access)
     text_add(line, "\n");
     for (size_t i = 0; i < report->frame_count; i++) {
         text_add(line, "            by ");
-        text_add(line, caller_of(report, &report->frames[i]));
+        text_add(line, places_caller(&report->places, &report->frames[i]));
         text_add(line, "\n");
     }
     fwrite(line->bytes, 1, line->length, report->to);
@@ -377,7 +259,7 @@ static void print_json(struct report *report, const struct access *access)
     if (report->options->callers) {
         json_open(&json, "callers", '[');
         for (size_t i = 0; i < report->frame_count; i++)
-            json_text(&json, NULL, caller_of(report, &report->frames[i]));
+            json_text(&json, NULL, places_caller(&report->places, &report->frames[i]));
         json_close(&json, ']');
     }
     json_close(&json, '}');
@@ -403,13 +285,13 @@ static bool describe_access(struct report *report, const struct segue_watch_reco
     if (record->process != (uint32_t)report->program->process && !options->follows)
         return false;
     access->target = &report->targets[report->target_of[record->id]];
-    access->thread = thread_of(report, record);
-    if (record->kind == SEGUE_WATCH_ACCESS && options->thread && !is_of_thread(options->thread, access->thread))
+    access->thread = places_thread(&report->places, record);
+    if (record->kind == SEGUE_WATCH_ACCESS && options->thread && !places_is_thread(options->thread, access->thread))
         return false;
     if (record->has_values &&
         !condition_holds(&options->condition, access->target, record->size, record->before, record->after))
         return false;
-    access->place = place_of(report, record->site);
+    access->place = places_of(&report->places, record->site);
     if (access->place->is_own)
         return false;
     if (!report->begun)
@@ -496,7 +378,7 @@ static int compare(const void *one, const void *other)
 static void print_count(struct report *report, FILE *to, const struct counts_place *place)
 {
     const char *name = report->targets[report->target_of[place->key >> COUNTS_SITE_BITS]].name;
-    const struct place *at = place_of(report, place->key & ((UINT64_C(1) << COUNTS_SITE_BITS) - 1));
+    const struct place *at = places_of(&report->places, place->key & ((UINT64_C(1) << COUNTS_SITE_BITS) - 1));
     if (report->options->is_json) {
         struct json_writer json = {.to = to};
         json_open(&json, NULL, '{');

@@ -6,6 +6,7 @@
 
 #include <stddef.h>
 
+#include "patch/hot/hot.h"
 #include "signals/hot/slots.h"
 
 /* A body's cookie is the address of one; its table is behind it. */
@@ -29,6 +30,11 @@ struct kept {
     _Alignas(8) uint8_t table[];
 };
 _Static_assert(offsetof(struct kept, table) % sizeof(uint64_t) == 0, "a body's table is aligned as its words");
+
+static inline struct kept *kept_of(const struct hot_body *body)
+{
+    return (struct kept *)(uintptr_t)body->cookie;
+}
 
 /* False if the system has no memory. Not async-signal-safe. */
 bool kept_prepare(void);

@@ -50,11 +50,6 @@ static shared_word *word_of(uint32_t number)
     return &blocks[(number - 1) / BLOCK].words[(number - 1) % BLOCK];
 }
 
-static struct kept *kept_of(const struct hot_body *body)
-{
-    return (struct kept *)(uintptr_t)body->cookie;
-}
-
 static void lead(uint32_t number, uint64_t address)
 {
     __atomic_store_n(word_of(number), address, __ATOMIC_RELEASE);
