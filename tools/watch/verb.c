@@ -1,12 +1,12 @@
 /* verb.c: segue watch. The program begins with libsegue-watch.so in it, and waits; the command finds the targets in its
  * memory, lets it go on, and reports what it puts into the queue. */
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "options.h"
+#include "platform/threads/look.h"
 #include "program.h"
 #include "report.h"
 #include "tools/support/message.h"
@@ -118,19 +118,6 @@ static void give_targets(const struct options *options, const struct code *code,
     program->shared->loaded.has_children = options->follows;
 }
 
-/* A thread that has been killed may not have been reaped. */
-static bool thread_is_gone(uint64_t number)
-{
-    char path[64], state = 'X';
-    snprintf(path, sizeof path, "/proc/%" PRIu64 "/stat", number);
-    FILE *from = fopen(path, "re");
-    if (from && fscanf(from, "%*d (%*[^)]) %c", &state) != 1)
-        state = '?';
-    if (from)
-        fclose(from);
-    return state == 'X' || state == 'Z';
-}
-
 /* A record that a thread has begun, and that does not come. `stuck` is what was begun when this was called last, and
  * how often in a row. */
 static void pass_over_killed(struct watch_queue *queue, struct stuck *stuck)
@@ -140,7 +127,8 @@ static void pass_over_killed(struct watch_queue *queue, struct stuck *stuck)
         *stuck = (struct stuck){.number = number};
         return;
     }
-    const bool is_gone = writer ? stuck->times % LOOK_AT_WRITER == 0 && thread_is_gone(writer) : stuck->times > LONGEST;
+    const bool is_gone =
+        writer ? stuck->times % LOOK_AT_WRITER == 0 && look_has_ended((int)writer) : stuck->times > LONGEST;
     stuck->times++;
     if (is_gone)
         queue_pass(queue, number);
@@ -171,7 +159,7 @@ static void report_queued(const struct options *options, struct program *program
 static void let_others_ask(struct shared *shared)
 {
     uint32_t asks = __atomic_load_n(&shared->gate.asks, __ATOMIC_ACQUIRE);
-    if (asks && thread_is_gone(asks))
+    if (asks && look_has_ended((int)asks))
         __atomic_compare_exchange_n(&shared->gate.asks, &asks, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
