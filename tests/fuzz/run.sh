@@ -24,7 +24,8 @@ run_libfuzzer() {
     echo "SKIP: clang has no libFuzzer here (Debian: clang, libclang-rt-dev)"
     exit 77
   fi
-  "$here/build.sh" "$folder/bin"
+  # The compiler that the caller builds with may have none.
+  env -u CC -u CXX -u CFLAGS -u CXXFLAGS -u LIB_FUZZING_ENGINE "$here/build.sh" "$folder/bin"
   # shellcheck disable=SC2086
   "$folder/bin/$target" -max_total_time="$seconds" $limits -dict="$folder/bin/$target.dict" \
     -artifact_prefix="$folder/" -print_final_stats=1 -verbosity=1 "$folder/corpus" "$folder/bin/${target}_seeds" \
