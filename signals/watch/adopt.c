@@ -12,6 +12,7 @@
 #include "decode/x86/page.h"
 #include "emulate/windows/adopted.h"
 #include "hold.h"
+#include "platform/code.h"
 #include "platform/memory/mappings.h"
 #include "platform/memory/memory.h"
 #include "platform/process/child.h"
@@ -32,10 +33,14 @@
 #define STACK_BELOW (UINT64_C(128) << 10)
 /* The caller's frames, which change while the pages are copied, need at most this. */
 #define OWN_FRAMES (UINT64_C(16) << 10)
-/* The C library's record of a thread, from the base of FS on. */
-#define THREAD_RECORD UINT64_C(4096)
+/* The C library's record of a thread, from the base of FS on, at most. */
+#define RECORD_MOST UINT64_C(4096)
 /* How long a parent waits for its child's copies, in nanoseconds: it may have been stopped. */
 #define LONGEST UINT64_C(5000000000)
+
+/* As the C library says; memory of the program's may begin right behind a thread's stack, which ends with the record.
+ */
+static uint64_t record_size = RECORD_MOST;
 
 static struct fork_lock lock = FORK_LOCK_INITIALIZER;
 /* The thread that has it. */
@@ -134,9 +139,18 @@ static void in_child(void)
     fork_lock_in_child(&lock);
 }
 
+/* glibc exports it for debuggers (docs/facts.md). */
+static void learn_record_size(void)
+{
+    const uint32_t *size = platform_symbol_find("_thread_db_sizeof_pthread");
+    if (size && *size && *size < RECORD_MOST)
+        record_size = *size;
+}
+
 static bool prepare(void)
 {
     static const struct fork_hooks hooks = {before_fork, in_parent, in_child};
+    learn_record_size();
     all = platform_map(MOST * sizeof *all);
     return all && fork_register(FORK_ADOPTED, &hooks);
 }
@@ -187,7 +201,7 @@ static bool overlap_around(const struct adoption *pages, uint64_t address, uint6
 static bool has_thread_of(const struct adoption *pages, uint64_t base)
 {
     uint64_t own = (uint64_t)(uintptr_t)platform_thread_self(), state = (uint64_t)(uintptr_t)&thread_self;
-    return overlap_around(pages, base, whole_page(base - (own - state)), whole_page(base + THREAD_RECORD - 1) + PAGE);
+    return overlap_around(pages, base, whole_page(base - (own - state)), whole_page(base + record_size - 1) + PAGE);
 }
 
 /* Second views, and what is kept elsewhere. */
@@ -217,10 +231,18 @@ static bool has_stack_of(const struct adoption *pages, uint64_t stack_pointer, u
     return overlap_around(pages, stack_pointer, stack_pointer - STACK_BELOW, whole_page(stack_pointer + above) + PAGE);
 }
 
+/* No stack goes on where the thread's record begins. */
+static uint64_t own_frames(uint64_t stack_pointer)
+{
+    const uint64_t to_record = (uint64_t)(uintptr_t)platform_thread_self() - stack_pointer;
+    return to_record < OWN_FRAMES ? to_record : OWN_FRAMES;
+}
+
 /* With all other threads suspended. */
 static enum segue_status examine_threads(const struct adoption *pages, const struct held *held)
 {
-    bool has_stack = has_stack_of(pages, (uint64_t)(uintptr_t)__builtin_frame_address(0), OWN_FRAMES);
+    const uint64_t here = (uint64_t)(uintptr_t)__builtin_frame_address(0);
+    bool has_stack = has_stack_of(pages, here, own_frames(here));
     for (unsigned i = 0; i < held->count; i++) {
         const struct segue_regs *regs = &held->threads[i].context.regs;
         has_stack = has_stack || has_stack_of(pages, regs->rsp, 0);

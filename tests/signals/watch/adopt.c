@@ -135,6 +135,9 @@ static void exit_at_once(void)
     _exit(0);
 }
 
+/* How long a parent waits for its child's copies at most (signals/watch/adopt.c), in seconds. */
+#define LONGEST 5
+
 /* A parent waits for its child's copy: not for that of a child that there is not, or that has ended. */
 static int forks_that_fail_do_not_wait(void)
 {
@@ -156,14 +159,14 @@ static int forks_that_fail_do_not_wait(void)
     pid_t child = fork();
     assert_true(child > 0);
     assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(seconds() - begun < 3);
+    assert_true(seconds() - begun < LONGEST);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0) != 0)
         return CASE_SKIPPED;
     begun = seconds();
     assert_int_equal(fork(), -1);
     assert_int_equal(errno, EAGAIN);
-    assert_true(seconds() - begun < 3);
+    assert_true(seconds() - begun < LONGEST);
     return 0;
 }
 
@@ -307,12 +310,34 @@ static int what_is_beside_a_small_stack_is_adopted(void)
     return pthread_join(thread, NULL);
 }
 
+static void *adopt_behind_self(void *behind)
+{
+    return adopt_and_release(behind) == SEGUE_OK ? NULL : behind;
+}
+
+/* Memory like the stack's, in one mapping with it: the stack ends with the thread's record. */
+static int what_is_behind_a_stack_is_adopted(void)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    void *failed;
+    prepare();
+    char *stack = mmap(NULL, STACK + PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    pthread_attr_init(&attributes);
+    assert_int_equal(pthread_attr_setstack(&attributes, stack, STACK), 0);
+    assert_int_equal(pthread_create(&thread, &attributes, adopt_behind_self, stack + STACK), 0);
+    pthread_join(thread, &failed);
+    assert_null(failed);
+    return 0;
+}
+
 #define EACH_CASE(X)                                                                                                   \
     X(adopted_memory_has_two_views)                                                                                    \
     X(adopted_memory_is_a_copy_in_a_child)                                                                             \
     X(forks_that_fail_do_not_wait)                                                                                     \
     X(children_never_write_to_their_parents_memory)                                                                    \
     X(shared_memory_stays_shared)                                                                                      \
+    X(what_is_behind_a_stack_is_adopted)                                                                               \
     X(what_is_beside_a_small_stack_is_adopted)                                                                         \
     X(adopting_refuses_by_name)
 CASES_MAIN(EACH_CASE)
