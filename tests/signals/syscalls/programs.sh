@@ -46,7 +46,7 @@ compare_program() {
 }
 
 compare pipes 'seq 20000 | sort -r | tail -n 3; for i in 1 2 3; do (echo $i; exit $i) | cat; done'
-compare traps 'trap "echo usr1" USR1; kill -USR1 $$; sleep 0.05 & kill $!; wait $!; echo $?; trap "echo end" EXIT'
+compare traps 'trap "echo usr1" USR1; kill -USR1 $$; sleep 60 & kill $!; wait $!; echo $?; trap "echo end" EXIT'
 compare dd 'dd if=/dev/zero bs=1 count=5000 2> /dev/null | md5sum
 dd if=/dev/zero of=x bs=4k count=50 2> /dev/null; md5sum < x'
 compare tar 'mkdir a; for i in $(seq 50); do echo $i > a/$i; done

@@ -1,9 +1,11 @@
 /* syscalls_fixture.c: see syscalls_fixture.h. */
 #include "tests/support/test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "platform/memory/forced.h"
 #include "syscalls_fixture.h"
@@ -67,6 +69,38 @@ void calls_teardown_memory(void)
     else
         munmap(memory.memory, memory.size);
     assert_int_equal(segue_uninstall(NULL), SEGUE_OK);
+}
+
+char calls_folder[CALLS_PATH] = "/tmp/segue-calls-XXXXXX";
+
+static void name_of(unsigned number, char *path, size_t size)
+{
+    snprintf(path, size, "%s/link-%u", calls_folder, number);
+}
+
+int calls_make_folder(void **state)
+{
+    char path[64];
+    (void)state;
+    if (!mkdtemp(calls_folder))
+        return -1;
+    for (unsigned i = 0; i < CALLS_NAMES; i++) {
+        name_of(i, path, sizeof path);
+        if (symlink("nowhere", path) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int calls_remove_folder(void **state)
+{
+    char path[64];
+    (void)state;
+    for (unsigned i = 0; i < CALLS_NAMES; i++) {
+        name_of(i, path, sizeof path);
+        unlink(path);
+    }
+    return rmdir(calls_folder);
 }
 
 bool calls_has_call(const void *code, size_t size)

@@ -37,6 +37,13 @@ void calls_setup(enum segue_window_kind kind);
 void calls_teardown(void);
 void calls_teardown_memory(void);
 
+/* A folder of the test's own, with so many names in it: no other process looks at it or changes it. For cmocka. */
+#define CALLS_NAMES 12u
+#define CALLS_PATH sizeof "/tmp/segue-calls-XXXXXX"
+extern char calls_folder[CALLS_PATH];
+int calls_make_folder(void **state);
+int calls_remove_folder(void **state);
+
 /* Whether the bytes hold SYSCALL and RET, or what stands in for SYSCALL: no jump. */
 bool calls_has_call(const void *code, size_t size);
 

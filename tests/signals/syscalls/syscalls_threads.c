@@ -19,6 +19,7 @@
 #include "platform/calls/calls.h"
 #include "signals/threads/knock.h"
 #include "syscalls_fixture.h"
+#include "tests/support/threads/in_call.h"
 
 #define ROUNDS 2000
 #define THREADS 4
@@ -136,13 +137,10 @@ static void forks_in_the_middle(void **state)
     calls_teardown();
 }
 
+/* Until somebody was woken: the word stays what the waiter expects. */
 static void *wake_later(void *unused)
 {
     (void)unused;
-    uint32_t one = 1;
-    usleep(30000);
-    closed_write(64, &one, sizeof one);
-    /* Until somebody was woken. */
     while (syscall(SYS_futex, CLOSED + 64, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0) == 0)
         usleep(1000);
     return NULL;
@@ -176,7 +174,8 @@ static void leave(int number)
 
 static void *alarm_main(void *thread)
 {
-    usleep(20000);
+    while (!is_in_call(getpid(), SYS_read))
+        usleep(100);
     pthread_kill(*(pthread_t *)thread, SIGUSR2);
     return NULL;
 }
