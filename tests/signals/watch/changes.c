@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <segue/segue.h>
 #include <signal.h>
 #include <stdio.h>
@@ -434,20 +435,37 @@ static int mappings_are_as_before(void)
 
 /* ---- threads ---- */
 
+/* Records that a thread makes before they are read, at most: it would wait for a place where the queue is full, and the
+ * one who reads would then wait for the thread. */
+#define UNREAD 16384
+
 static char *busy;
 static volatile bool is_over;
+static volatile size_t records_read;
 
 static void *count(void *result)
 {
     long done = 0;
     for (; !is_over || done < 100; done++) {
         volatile long *watched = (volatile long *)(busy + 3 * PAGE), *beside = watched + 8;
+        while (3 * (size_t)done > records_read + UNREAD && !is_over)
+            sched_yield();
         *beside += 1;
         __atomic_fetch_add(watched, 1, __ATOMIC_RELAXED);
         *beside -= 1;
     }
     *(long *)result = done;
     return NULL;
+}
+
+static long read_counted(void)
+{
+    long counted = 0;
+    const size_t all = read_all();
+    for (size_t i = 0; i < all; i++)
+        counted += records[i].address == (uint64_t)(uintptr_t)busy + 3 * PAGE;
+    records_read += all;
+    return counted;
 }
 
 /* Of a region whose pages go one by one, no access to another page is missed. */
@@ -460,6 +478,7 @@ static int threads_go_on(void)
         uint64_t id;
         int pipes[2];
         is_over = false;
+        records_read = 0;
         busy = map(PAGES);
         NEED(pipe(pipes) == 0);
         const struct segue_watch watch = {
@@ -470,16 +489,16 @@ static int threads_go_on(void)
         for (unsigned page = 0; page < 3; page++) {
             for (int i = 0; i < 50; i++) {
                 NEED(write(pipes[1], "x", 1) == 1 && read(pipes[0], busy + 3 * PAGE + 500, 1) == 1);
-                for (size_t n = read_all(); n-- > 0;)
-                    seen += records[n].address == (uint64_t)(uintptr_t)busy + 3 * PAGE;
+                seen += read_counted();
             }
             NEED(munmap(busy + page * PAGE, PAGE) == 0);
         }
         is_over = true;
         pthread_join(thread, NULL);
-        for (size_t n; (n = read_all()) > 0;)
-            while (n-- > 0)
-                seen += records[n].address == (uint64_t)(uintptr_t)busy + 3 * PAGE;
+        for (size_t before = 0; before != records_read;) {
+            before = records_read;
+            seen += read_counted();
+        }
         NEED(*(long *)(busy + 3 * PAGE) == done);
         NEED(seen == done);
         seen = 0;
