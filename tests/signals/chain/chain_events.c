@@ -95,38 +95,32 @@ static void queue_to_self(uintptr_t unused)
     pthread_sigqueue(pthread_self(), SIGSEGV, value);
 }
 
-/* Waits until the handler has run, if there is one: with the stack pointer at one place, which the frame's place
- * depends on. */
-static void wait_for_handler(int before)
-{
-    if (cell.previous->ending != CELL_NO_HANDLER)
-        while (cell.handled == before)
-            __builtin_ia32_pause();
-    else
-        usleep(10000);
-}
-
-/* To the process: the main thread takes it. */
+/* To the process, which has one thread: it takes the signal before kill returns. */
 static void send_to_process(uintptr_t unused)
 {
-    int before = cell.handled;
     (void)unused;
     kill(getpid(), SIGSEGV);
-    wait_for_handler(before);
 }
 
+/* The signal waits until it is let in, at one place: the frame's place depends on the stack pointer. */
 static void let_timer_send(uintptr_t unused)
 {
-    int before = cell.handled;
     timer_t timer;
+    sigset_t sent, waiting;
     struct itimerspec soon = {.it_value = {.tv_nsec = 1000000}};
     struct sigevent event = {
         .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGSEGV, .sigev_value = {.sival_int = TIMER_VALUE}};
     (void)unused;
     event._sigev_un._tid = (int)syscall(SYS_gettid);
+    sigemptyset(&sent);
+    sigaddset(&sent, SIGSEGV);
+    pthread_sigmask(SIG_BLOCK, &sent, NULL);
     if (timer_create(CLOCK_MONOTONIC, &event, &timer) != 0 || timer_settime(timer, 0, &soon, NULL) != 0)
         _exit(89);
-    wait_for_handler(before);
+    do
+        sigpending(&waiting);
+    while (!sigismember(&waiting, SIGSEGV));
+    pthread_sigmask(SIG_UNBLOCK, &sent, NULL);
 }
 
 /* Sends the signal to a thread once that waits in the system call. */

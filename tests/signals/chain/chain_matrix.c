@@ -44,7 +44,6 @@ static struct exception {
     {"none", "overflow", "other", "dies of", NO_STACK_LEFT, 0},
     {"default", "overflow", "other", "dies of", NO_STACK_LEFT, 0},
     {"ignored", "overflow", "other", "dies of", NO_STACK_LEFT, 0},
-    {"ignored", "timer", NULL, "after: mask", IGNORED_INTERRUPTS, 0},
     {"ignored", "in_sleep", NULL, "sleep", IGNORED_INTERRUPTS, 0},
     {NULL, NULL, NULL, "alternate stack", "sigaltstack(2) reports the stack that Segue gave the thread", 0},
 };
