@@ -177,6 +177,20 @@ static int undone_sites_fault_again(void)
     return 0;
 }
 
+/* Room for that many bytes close to the address, where nothing else is. */
+static void *reserve_close(char *at, size_t size)
+{
+    for (unsigned distance = 2; distance < 100; distance++)
+        for (unsigned below = 0; below < 2; below++) {
+            char *wanted = below ? at - distance * size : at + distance * size;
+            void *room = mmap(wanted, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+            if (room == wanted)
+                return room;
+        }
+    fail_msg("there is no room close to %p", (void *)at);
+    return NULL;
+}
+
 /* Where the alias of a region that is gone was, there is another region; it was the last one that the site met. */
 static int an_alias_may_become_a_region(void)
 {
@@ -194,8 +208,9 @@ static int an_alias_may_become_a_region(void)
     memory.memory = mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     assert_ptr_equal(memory.memory, at);
     /* The same pages again, close to the pages that are there. */
-    memory.alias = mremap(at, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED, (char *)at + 2 * size);
-    assert_ptr_equal(memory.alias, (char *)at + 2 * size);
+    void *room = reserve_close(at, size);
+    memory.alias = mremap(at, 0, size, MREMAP_MAYMOVE | MREMAP_FIXED, room);
+    assert_ptr_equal(memory.alias, room);
     fill(memory.alias);
     begin_with(0);
     uint64_t wanted = sites_sum(memory.alias, 100);

@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "platform/threads/thread.h"
+
 /* ---- more than one who suspends ------------------------------------------------------------------------------- */
 
 struct duel {
@@ -178,12 +180,15 @@ static void foreign(int number)
     (void)number;
 }
 
-static void *take_the_signal_later(void *unused)
+/* When the worker, which blocks the signal, has been asked. */
+static void *take_the_signal_later(void *asked)
 {
+    const struct worker *worker = asked;
     struct sigaction action = {.sa_handler = foreign};
-    usleep(50000);
+    while (!platform_thread_has_pending((int)worker->number, SIGXCPU))
+        usleep(1000);
     sigaction(SIGXCPU, &action, NULL);
-    return unused;
+    return NULL;
 }
 
 /* A handler that was installed over ours: whether before the suspension or while it waits. */
@@ -217,7 +222,7 @@ static void handler_over_ours_is_named(void **state)
     worker = (struct worker){.block = &blocked};
     start(&worker, spin);
     suspension.thread = worker.number;
-    pthread_create(&other, NULL, take_the_signal_later, NULL);
+    pthread_create(&other, NULL, take_the_signal_later, &worker);
     assert_int_equal(segue_thread_suspend(&suspension, UINT64_MAX), SEGUE_NOT_LAST);
     assert_int_equal(suspension.status, SEGUE_NOT_LAST);
     pthread_join(other, NULL);

@@ -71,7 +71,8 @@ static void *mutate(void *argument)
     struct mutator *mutator = argument;
     uint64_t *words = (uint64_t *)one.memory + (mutator - mutators) * 512;
     __atomic_store_n(&mutator->number, segue_thread_self(), __ATOMIC_RELEASE);
-    for (uint64_t i = 0; i < mutator->wanted; i++) {
+    /* At least until one was suspended in a fault, which on a busy machine may take longer. */
+    for (uint64_t i = 0; i < mutator->wanted || !__atomic_load_n(&flips_in_fault, __ATOMIC_RELAXED); i++) {
         uint64_t now, loaded;
         __atomic_store_n(&mutator->rescued, 0, __ATOMIC_SEQ_CST);
         __asm__ volatile("xorl %%r12d, %%r12d\n\t"
@@ -108,7 +109,7 @@ static void flip(bool locks)
             __atomic_store_n(&mutators[i].rescued, 1, __ATOMIC_SEQ_CST);
     }
     flips++;
-    flips_in_fault += in_fault;
+    __atomic_fetch_add(&flips_in_fault, in_fault, __ATOMIC_RELAXED);
     assert_int_equal(segue_threads_resume(list, MUTATORS), SEGUE_OK);
     __atomic_store_n(&flip_wanted, 0, __ATOMIC_RELEASE);
     if (locks)
