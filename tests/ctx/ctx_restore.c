@@ -405,10 +405,12 @@ static void direct_restore_survives_a_storm_of_signals(void **state)
     sigaction(SIGILL, &skips, NULL);
     ticks = 0;
     setitimer(ITIMER_REAL, &fast, NULL);
-    run(SEGUE_RESTORE_DIRECT, false, SA_NODEFER, false, ROUNDS);
-    run(SEGUE_RESTORE_DIRECT_MASK, false, 0, true, ROUNDS);
+    /* On some virtual machines a signal takes a tick of the clock. */
+    do {
+        run(SEGUE_RESTORE_DIRECT, false, SA_NODEFER, false, ROUNDS);
+        run(SEGUE_RESTORE_DIRECT_MASK, false, 0, true, ROUNDS);
+    } while (ticks <= 20);
     setitimer(ITIMER_REAL, &off, NULL);
-    assert_true(ticks > 20);
     signal(SIGALRM, SIG_DFL);
     signal(SIGILL, SIG_DFL);
 }
