@@ -63,12 +63,14 @@ static void become_nobody(void)
         abort();
 }
 
-/* True if the process has a new root without /proc. */
+/* True if the process has a new root without /proc. It has no name any more: nothing stays of it. */
 static bool leave_for_empty_root(void)
 {
     char folder[] = "/tmp/segue-root-XXXXXX";
+    const int outside = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     bool left = mkdtemp(folder) && chroot(folder) == 0 && chdir("/") == 0;
-    rmdir(folder);
+    unlinkat(outside, folder + 1, AT_REMOVEDIR);
+    close(outside);
     return left;
 }
 
