@@ -195,6 +195,20 @@ static void run_in_child(char **arguments, const char *path, bool is_static, int
     _exit(EXIT_NOT_RUN);
 }
 
+/* The thread that is the side of a program that ran already: it ends a moment after it has left, or failed. */
+static bool helper_is_there(const struct program *program)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task/%u", (int)program->process, program->shared->helper);
+    return access(path, F_OK) == 0;
+}
+
+static void wait_for_helper(const struct program *program)
+{
+    while (helper_is_there(program))
+        pause_a_moment();
+}
+
 /* Until the program's side is ready. */
 static bool wait_for(struct program *program, enum shared_state state)
 {
@@ -307,7 +321,8 @@ static bool open_masks(struct program *program)
         return true;
     }
     say(program, SHARED_END);
-    wait_for(program, SHARED_LEFT);
+    if (wait_for(program, SHARED_LEFT))
+        wait_for_helper(program);
     return false;
 }
 
@@ -343,6 +358,8 @@ bool program_go(struct program *program)
     complain(VERB, "%s cannot be watched: %s%s", program->name,
              program->has_ended ? "it has ended" : program->shared->reason,
              program->has_ended ? "" : hint_of_limit(program));
+    if (program->attached && !program->has_ended)
+        wait_for_helper(program);
     program_stop(program);
     return false;
 }
@@ -399,7 +416,7 @@ bool program_detach(struct program *program)
         masks_open(program->code, program->shared);
     __atomic_compare_exchange_n(&program->shared->state, &watched, SHARED_END, false, __ATOMIC_ACQ_REL,
                                 __ATOMIC_ACQUIRE);
-    return __atomic_load_n(&program->shared->state, __ATOMIC_ACQUIRE) == SHARED_LEFT;
+    return __atomic_load_n(&program->shared->state, __ATOMIC_ACQUIRE) == SHARED_LEFT && !helper_is_there(program);
 }
 
 const char *program_left(const struct program *program)
@@ -410,15 +427,13 @@ const char *program_left(const struct program *program)
 /* Without the thread that is its side it has executed another program, or ends. */
 static bool attached_has_ended(const struct program *program)
 {
-    char path[64];
     struct pollfd end = {.fd = program->attached, .events = POLLIN};
     uint32_t state = program->shared ? __atomic_load_n(&program->shared->state, __ATOMIC_ACQUIRE) : SHARED_BEGUN;
     if (poll(&end, 1, 0) != 0)
         return true;
     if (state < SHARED_WATCHED || state == SHARED_LEFT)
         return false;
-    snprintf(path, sizeof path, "/proc/%d/task/%u", (int)program->process, program->shared->helper);
-    return access(path, F_OK) != 0 && __atomic_load_n(&program->shared->state, __ATOMIC_ACQUIRE) != SHARED_LEFT;
+    return !helper_is_there(program) && __atomic_load_n(&program->shared->state, __ATOMIC_ACQUIRE) != SHARED_LEFT;
 }
 
 bool program_has_ended(struct program *program)

@@ -30,7 +30,8 @@ bool program_begin(struct program *program, char **arguments, bool has_heap, int
 bool program_check(pid_t process);
 bool program_attach(struct program *program, struct code *code);
 
-/* Asks it to watch no more, once; whether all is given back. Records are to be taken meanwhile. */
+/* Asks it to watch no more, once; whether all is given back, and the thread that was its side has ended. Records are to
+ * be taken meanwhile. */
 bool program_detach(struct program *program);
 /* What is not as before, once it has been detached; NULL if all is. */
 const char *program_left(const struct program *program);

@@ -38,6 +38,16 @@ def check(what, expected, found):
         print(f"FAILED: {what}\nexpected: {expected}\nfound:    {found}")
 
 
+def until(holds):
+    """Whether it comes to hold: a loaded machine has its time."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
 def check_maps(what, expected, found):
     """The kernel joins mappings without a name, or does not."""
     check(what, expected[0], found[0])
@@ -47,12 +57,9 @@ def check_maps(what, expected, found):
 class Server:
     def __init__(self, folder, *arguments):
         self.path = os.path.join(folder, "socket" + "".join(arguments))
-        self.process = subprocess.Popen([program, self.path, *arguments])
+        self.process = subprocess.Popen([program, self.path, *arguments], stdout=subprocess.PIPE)
         self.pid = self.process.pid
-        for _ in range(100):
-            if self.status("Threads") == "5" or self.process.poll() is not None:
-                break
-            time.sleep(0.05)
+        check("the server's beginning", b"ready\n", self.process.stdout.readline())
 
     def status(self, field):
         with open(f"/proc/{self.pid}/status") as status:
@@ -71,13 +78,10 @@ class Server:
         return found
 
     def settled(self, masks):
-        """Those of the process, as soon as they are these, or at last."""
-        for _ in range(200):
-            found = self.masks()
-            if found == masks:
-                break
-            time.sleep(0.02)
-        return found
+        """Those of the process, as soon as they are these, or at last. Twice: a thread that the command has borrowed may
+        make one more until it has its own mask again."""
+        until(lambda: self.masks() == masks and self.masks() == masks)
+        return self.masks()
 
     def files(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
@@ -98,6 +102,11 @@ class Server:
         named = sorted((each[0], each[3]) for each in joined if len(each) > 3)
         return named, len(joined) - len(named)
 
+    def data(self):
+        """Where its variables are: elsewhere while they are watched."""
+        with open(f"/proc/{self.pid}/maps") as maps:
+            return [line.split()[0] for line in maps if " rw" in line and line.rstrip().endswith(program)]
+
     def watch(self, *arguments):
         return subprocess.run(
             [segue, "watch", "--pid", str(self.pid), *arguments], capture_output=True, text=True, timeout=60
@@ -106,6 +115,7 @@ class Server:
     def end(self):
         self.process.kill()
         self.process.wait()
+        self.process.stdout.close()
 
 
 class Client(threading.Thread):
@@ -113,26 +123,34 @@ class Client(threading.Thread):
         super().__init__()
         self.connection = socket.socket(socket.AF_UNIX)
         self.connection.connect(server.path)
-        self.answers, self.wrong, self.ends = 0, 0, False
+        self.answers, self.wrong, self.ends, self.asks, self.counter = 0, 0, False, False, 0
         self.start()
-        for _ in range(100):
-            if self.answers or self.wrong:
-                break
-            time.sleep(0.05)
+        self.goes_on()
 
     def run(self):
         lines = self.connection.makefile("rwb")
         while not self.ends:
-            number = self.answers % 100 + 1
+            number = 0 if self.asks else self.answers % 100 + 1
             lines.write(b"%d\n" % number)
             lines.flush()
             answer = lines.readline()
             self.answers += 1
-            if answer != b"%d\n" % (number * (number + 1) // 2):
+            if number == 0:
+                self.counter, self.asks = int(answer), False
+            elif answer != b"%d\n" % (number * (number + 1) // 2):
                 self.wrong += 1
                 return
             if self.answers % 20 == 0:
                 time.sleep(0.001)
+
+    def goes_on(self):
+        """Whether there is one more answer."""
+        answers = self.answers
+        return until(lambda: self.answers > answers or self.wrong) and not self.wrong
+
+    def has_counted(self, least):
+        self.asks = True
+        return until(lambda: not self.asks) and self.counter >= least
 
     def end(self):
         self.ends = True
@@ -168,16 +186,17 @@ def attach_and_detach(folder):
             check("a second command", True, "is watched already" in other.stderr)
             first.kill()
             first.stderr.read()
-        for _ in range(100):
-            if server.status("Threads") == threads:
-                break
-            time.sleep(0.05)
+        until(lambda: server.status("Threads") == threads)
         check("threads, after a command was killed", threads, server.status("Threads"))
         check_maps("mappings, after a command was killed", maps, server.maps())
+        data = server.data()
         watch = subprocess.Popen(
             [segue, "watch", "--count", "--pid", str(server.pid), "counter"], stderr=subprocess.PIPE, text=True
         )
-        time.sleep(1)
+        check("it is watched", True, until(lambda: server.data() != data))
+        client.has_counted(0)
+        counted = client.counter
+        check("and counts", True, until(lambda: client.has_counted(counted + 10)))
         watch.send_signal(signal.SIGINT)
         table = watch.communicate(timeout=60)[1]
         check("a table after an interruption", (0, True), (watch.returncode, " add+0x" in table))
@@ -191,7 +210,6 @@ def kill_while_it_attaches(folder, rounds, *how):
     """Whatever the command does with the borrowed thread when it is killed, the thread goes home; and so do masks."""
     server = Server(folder, *how)
     client = Client(server)
-    time.sleep(0.2)
     masks = server.masks()
     threads, chance = server.status("Threads"), random.Random(17)
     for number in range(rounds):
@@ -200,17 +218,12 @@ def kill_while_it_attaches(folder, rounds, *how):
         ) as command:
             time.sleep(chance.uniform(0, 0.06 if not how else 0.12))
             command.kill()
-        for _ in range(100):
-            if server.process.poll() is not None or server.status("Threads") == threads:
-                break
-            time.sleep(0.01)
-        if server.process.poll() is not None or client.wrong:
-            check(f"the server, after kill {number}", (None, 0), (server.process.poll(), client.wrong))
+        is_alone = until(lambda: server.process.poll() is not None or server.status("Threads") == threads)
+        if not is_alone or server.process.poll() is not None or client.wrong:
+            check(f"the server, after kill {number}", (True, None, 0), (is_alone, server.process.poll(), client.wrong))
             break
     check("masks after kills", masks, server.settled(masks))
-    answers = client.answers
-    time.sleep(0.5)
-    check("it answers after kills", True, client.answers > answers)
+    check("it answers after kills", True, client.goes_on())
     if server.process.poll() is None:
         watch = server.watch("--limit=20", "--write", "counter")
         check("a watch after kills", (0, 20), (watch.returncode, len(watch.stderr.splitlines())))
@@ -230,9 +243,7 @@ def full_queue(folder):
         if watch.returncode != 0 or server.process.poll() is not None:
             check(f"a full queue, round {number}", (0, None), (watch.stderr, server.process.poll()))
             break
-    answers = client.answers
-    time.sleep(0.2)
-    check("answers with a full queue", (True, 0), (client.answers > answers, client.wrong))
+    check("answers with a full queue", True, client.goes_on())
     client.end()
     server.end()
 
@@ -241,7 +252,6 @@ def block(folder, how, rounds):
     """Threads that block all signals, or the suspending one, while they are not watched."""
     server = Server(folder, how)
     client = Client(server)
-    time.sleep(0.2)
     masks = server.masks()
     check(f"{how}: signals are blocked", True, len(set(masks.values())) > (how == "mixed") and SIGSYS & max(
         int(mask, 16) for mask in masks.values()) > 0)
@@ -261,9 +271,7 @@ def block(folder, how, rounds):
         command.kill()
         command.stderr.read()
     check(f"{how}: masks, after a command was killed", masks, server.settled(masks))
-    answers = client.answers
-    time.sleep(0.5)
-    check(f"{how}: answers", (True, 0), (client.answers > answers, client.wrong))
+    check(f"{how}: answers", True, client.goes_on())
     client.end()
     server.end()
 
@@ -281,6 +289,7 @@ def refusals(folder):
     refuse("SIGSEGV is ignored", "it ignores SIGSEGV", server.watch("counter"))
     server.end()
     server = Server(folder, "waiting")
+    check("a thread waits with a mask", True, until(lambda: any(int(mask, 16) & SIGSYS for mask in server.masks().values())))
     refuse("a wait with a mask of its own", "blocks signals that a watch needs", server.watch("counter"))
     check("it goes on", None, server.process.poll())
     server.end()
@@ -296,7 +305,7 @@ def refusals(folder):
     refuse("few addresses", "its addresses are limited (ulimit -v)", server.watch("counter"))
     resource.prlimit(server.pid, resource.RLIMIT_AS, addresses)
     server.process.send_signal(signal.SIGSTOP)
-    time.sleep(0.2)
+    check("it is stopped", True, until(lambda: server.status("State") == "T"))
     refuse("a stopped process", "it is stopped", server.watch("counter"))
     server.end()
     refuse("a process that has ended", "there is no such process", server.watch("counter"))

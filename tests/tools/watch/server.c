@@ -1,7 +1,8 @@
-/* server.c: a threaded server for `segue watch --pid`: it answers each line on its socket by a sum, while other threads
- * compute, wait and call. `server SOCKET [HOW]`: `filtered` and `ignoring` cannot be attached to; in `blocked` all
- * threads block all signals, in `mixed` some do, as jemalloc's in redis-server, or block SIGXCPU or SIGSEGV alone; in
- * `waiting` one waits with a mask of its own. */
+/* server.c: a threaded server for `segue watch --pid`: it answers each line on its socket by a sum, 0 by the counter,
+ * while other threads compute, wait and call. It says when it is ready, and ends when its parent does. `server
+ * SOCKET [HOW]`: `filtered` and `ignoring` cannot be attached to; in `blocked` all threads block all signals, in
+ * `mixed` some do, as jemalloc's in redis-server, or block SIGXCPU or SIGSEGV alone; in `waiting` one waits with a mask
+ * of its own. */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -21,10 +22,18 @@ long counter;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t asked = PTHREAD_COND_INITIALIZER;
 static char page[4096];
+/* Threads that have the masks with which they go on. */
+static int begun;
+
+static void begin(void)
+{
+    __atomic_fetch_add(&begun, 1, __ATOMIC_RELEASE);
+}
 
 static void *add(void *unused)
 {
     static const struct timespec moment = {.tv_nsec = 200000};
+    begin();
     for (;;) {
         __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED);
         free(malloc(1000));
@@ -35,6 +44,7 @@ static void *add(void *unused)
 
 static void *compute(void *unused)
 {
+    begin();
     for (volatile unsigned sum = 0;; sum++)
         ;
     return unused;
@@ -42,6 +52,7 @@ static void *compute(void *unused)
 
 static void *wait_forever(void *unused)
 {
+    begin();
     pthread_mutex_lock(&lock);
     for (;;)
         pthread_cond_wait(&asked, &lock);
@@ -57,7 +68,7 @@ static void answer(int client)
         long number = strtol(line, NULL, 10), sum = 0;
         for (long i = 1; i <= number; i++)
             sum += i;
-        int length = snprintf(page, sizeof page, "%ld\n", sum);
+        int length = snprintf(page, sizeof page, "%ld\n", number ? sum : __atomic_load_n(&counter, __ATOMIC_RELAXED));
         if (write(client, page, (size_t)length) < 0)
             break;
     }
@@ -80,6 +91,7 @@ static void *wait_with_mask(void *unused)
 {
     sigset_t signals;
     sigfillset(&signals);
+    begin();
     for (;;)
         sigsuspend(&signals);
     return unused;
@@ -131,7 +143,7 @@ int main(int argc, char **argv)
     pthread_t thread;
     if (argc < 2)
         return 2;
-    alarm(240);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     snprintf(name.sun_path, sizeof name.sun_path, "%s", argv[1]);
     void *(*const *work)(void *) = alike;
     if (argc > 2 && strcmp(argv[2], "mixed") == 0)
@@ -145,6 +157,10 @@ int main(int argc, char **argv)
         return 1;
     for (int i = 0; i < WORKERS; i++)
         pthread_create(&thread, NULL, work[i], NULL);
+    while (__atomic_load_n(&begun, __ATOMIC_ACQUIRE) < WORKERS)
+        usleep(1000);
+    puts("ready");
+    fflush(stdout);
     for (;;)
         answer(accept(server, NULL, NULL));
 }
