@@ -51,14 +51,16 @@ static void *show_line(void *unused)
     (void)unused;
     char line[LINE_SIZE];
     pthread_mutex_lock(&live.lock);
-    while (!live.ending) {
+    /* Once at least, also if the program has ended before this thread had its turn. */
+    do {
         live.writer(line, sizeof line);
         /* \033[K clears what a longer line before it left over. */
         printf("\r%.*s\033[K", line_width(), line);
         fflush(stdout);
         struct timespec time = next_time();
-        pthread_cond_timedwait(&live.changed, &live.lock, &time);
-    }
+        if (!live.ending)
+            pthread_cond_timedwait(&live.changed, &live.lock, &time);
+    } while (!live.ending);
     pthread_mutex_unlock(&live.lock);
     fputs("\r\033[K", stdout);
     fflush(stdout);

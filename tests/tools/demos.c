@@ -455,7 +455,7 @@ static void the_live_line_is_for_terminals(void **state)
     (void)state;
     RUN_ON_TERMINAL(weak_table, "--quick");
     assert_status(0);
-    /* A thread draws it now and then, the first time when it has its turn. */
+    /* A thread draws it now and then, and once at least. */
     assert_says("\rcollection ");
     assert_says(" of 9  ");
     assert_says("\r\033[Kweak table:");

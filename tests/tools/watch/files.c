@@ -1,8 +1,8 @@
 /* files.c PATH: maps a file, in each way, and writes down each access that it makes to what is mapped of it, and each
  * mapping that comes, goes and moves, as `segue watch map:PATH` is to report them. With the second argument "wait" it
- * waits for a line on its standard input once the file is mapped shared; with "many" it has many mappings at once; with
- * "apart" it maps the file where the list of its mappings cannot be read; with "once" it maps one page, of a disk for
- * instance. */
+ * waits for a line on its standard input once the file is mapped shared, and for another one behind the first access;
+ * with "many" it has many mappings at once; with "apart" it maps the file where the list of its mappings cannot be
+ * read; with "once" it maps one page, of a disk for instance. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
@@ -115,13 +115,13 @@ int main(int count, char **arguments)
         return map_apart();
 
     /* Shared: the file has it at once. */
-    char *shared = map(PAGES * PAGE, MAP_SHARED, 0);
+    char *shared = map(PAGES * PAGE, MAP_SHARED, 0), byte;
     if (count > 2) {
-        char byte;
         fprintf(stderr, "mapped\n");
         need(read(STDIN_FILENO, &byte, 1) == 1, "read");
     }
     put(shared, 0, 1);
+    need(count <= 2 || read(STDIN_FILENO, &byte, 1) == 1, "read");
     put(shared + PAGE + 8, PAGE + 8, 2);
     need(in_file(0) == 1 && in_file(PAGE + 8) == 2, "the file");
     need(pwrite(file, "\3", 1, 0) == 1 && shared[0] == 3, "the mapping");

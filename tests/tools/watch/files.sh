@@ -93,7 +93,7 @@ fi
 
 # In a program that has mapped it already.
 attached() {
-  rm -f told
+  rm -f told report
   mkfifo told
   "$files" data wait < told > out 2> ready &
   program=$!
@@ -101,10 +101,12 @@ attached() {
   while ! cat ready 2> err | has mapped; do sleep 0.05; done
   timeout 60 "$segue" watch --follow -o report --pid "$program" map:data 2> err &
   watcher=$!
-  # It is watched once the pages are closed.
+  # It is watched once the pages are closed, and the command is there for it once the first access is reported.
   while ! grep -c -- '---s .*data$' /proc/"$program"/maps > count && kill -0 $watcher 2> /dev/null; do
     sleep 0.05
   done
+  echo >&3
+  while [ ! -s report ] && kill -0 $watcher 2> /dev/null; do sleep 0.05; done
   echo >&3
   exec 3>&-
   wait $program

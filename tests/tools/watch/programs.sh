@@ -120,7 +120,7 @@ serve() {
   shift
   (cd "$work/in" && exec timeout 120 "$@" > "$work/server" 2>&1) &
   server=$!
-  for ((i = 0; i < 300; i++)); do
+  for ((i = 0; i < 1200; i++)); do
     [ -S "$work/redis" ] && break
     sleep 0.05
   done

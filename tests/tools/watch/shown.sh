@@ -40,11 +40,13 @@ check "callers as JSON" yes "$(has '"callers":\["middle+0x[^"]*","middle+0x[^"]*
 watch --backtrace=0 shared -- "$callers"
 check "no callers" "2 1" "$status $(grep -c -- '--backtrace wants a number of callers from 1 to 256' "$work/err")"
 
-# A program of one thread, which sleeps most of the time. It has ten seconds.
+# A program of one thread, which sleeps most of the time. It has a minute; once it handles SIGUSR1 (10), it is there.
 if can_attach '--backtrace with --pid'; then
-  "$callers" 1 100 > "$work/out" &
+  "$callers" 1 600 > "$work/out" &
   running=$!
-  sleep 0.3
+  until [ "/proc/$running/exe" -ef "$callers" ] && grep -q '^SigCgt:.*[2367abef]..$' "/proc/$running/status"; do
+    sleep 0.05
+  done
   status=0
   timeout 60 "$segue" watch --backtrace --limit 1 --pid "$running" shared 2> "$work/err" || status=$?
   kill "$running"

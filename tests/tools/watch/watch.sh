@@ -100,7 +100,11 @@ check "by the child, too" yes "$(grep -q ' attributes .*__spawni_child' "$work/e
 # The program goes on without a reader of the report.
 status=0
 timeout 60 "$segue" watch counter -- "$counter" 1 2 3 4 2>&1 > "$work/out" | head -1 > "$work/err"
-for ((i = 0; i < 100; i++)); do [ -s "$work/out" ] && break || sleep 0.1; done
+# What the program writes at its end; a loaded machine has its time.
+wait_for_output() {
+  for ((i = 0; i < 600; i++)); do [ -s "$work/out" ] && break || sleep 0.1; done
+}
+wait_for_output
 check "a report into a closed pipe" "1 40000" "$(wc -l < "$work/err") $(cat "$work/out")"
 status=0
 (
@@ -112,10 +116,24 @@ check "is said" yes "$(grep -q 'could not be written: File too large' "$work/err
 mkfifo "$work/fifo"
 exec 9<> "$work/fifo"
 "$segue" watch -o "$work/fifo" counter -- "$counter" 1 2 3 4 > "$work/out" 2> "$work/err" &
-sleep 1
-kill -KILL $!
-wait $! 2> "$work/err"
-for ((i = 0; i < 100; i++)); do [ -s "$work/out" ] && break || sleep 0.1; done
+command=$!
+# No one reads on: it comes to sleep in a write, and was not awake meanwhile. Then the program waits for places in the
+# queue: it sleeps again and again.
+switches() {
+  sed -n 's/^voluntary_ctxt_switches:[[:space:]]*//p' "/proc/$1/status"
+}
+read -r line <&9
+program=$(pgrep -P $command)
+before=
+while now=$(grep -E '^State|ctxt' /proc/$command/status); [[ $now != "$before" || $now != *sleeping* ]]; do
+  before=$now
+  sleep 0.2
+done
+before=$(switches "$program")
+until [ "$(switches "$program")" -gt $((before + 10)) ]; do sleep 0.05; done
+kill -KILL $command
+wait $command 2> "$work/err"
+wait_for_output
 check "the command is killed" 40000 "$(cat "$work/out")"
 exec 9>&-
 
