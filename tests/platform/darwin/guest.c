@@ -27,6 +27,7 @@
 
 extern struct segue_regs guest_noted;
 extern uint64_t guest_entry, guest_go_on;
+extern volatile uint64_t guest_has_begun;
 void guest_notes(void);
 void guest_dumps(void);
 void guest_uses_gs(void);
@@ -272,9 +273,11 @@ static void fs_becomes_gs_at_the_fault(void **state)
 
 /* ---- requests to stop; threads ---- */
 
+/* Once the guest has begun. */
 static void *stop_it(void *guest)
 {
-    usleep(20000);
+    while (!guest_has_begun)
+        usleep(1000);
     return (void *)(uintptr_t)segue_guest_stop(guest, SIGUSR1);
 }
 
@@ -310,7 +313,7 @@ static void guest_is_stopped_by_another_thread(void **state)
     handle_signals();
     make(&guest, guest_stack, 7);
     for (unsigned round = 0; round < 5; round++) {
-        guest_go_on = 0;
+        guest_go_on = guest_has_begun = 0;
         guest.general.rax = 0;
         assert_int_equal(pthread_create(&thread, NULL, stop_it, &guest), 0);
         enter(&guest, guest_spins);

@@ -17,6 +17,9 @@ OBJECT(guest_entry)
 OBJECT(guest_go_on)
         .zero   8
         END(guest_go_on)
+OBJECT(guest_has_begun)
+        .zero   8
+        END(guest_has_begun)
 
         SECTION_TEXT(guest_code)
 
@@ -115,10 +118,11 @@ FUNCTION(guest_traps)
         ud2
         END(guest_traps)
 
-/* Until it is stopped, or `guest_go_on` is set. */
+/* Until it is stopped, or `guest_go_on` is set; sets `guest_has_begun`. */
         .p2align 4
 FUNCTION(guest_spins)
 1:      incq    %rax
+        movq    $1, C(guest_has_begun)(%rip)
         cmpq    $0, C(guest_go_on)(%rip)
         je      1b
         call    *C(guest_entry)(%rip)

@@ -473,6 +473,7 @@ bool signals_handle(int number, siginfo_t *told, void *native);
 bool signals_handle(int number, siginfo_t *told, void *native)
 {
     const struct thread *self = thread_self();
+    const int error = errno;
     if (number == SIGSYS)
         on_call(native);
     else if (number == SENT)
@@ -483,6 +484,8 @@ bool signals_handle(int number, siginfo_t *told, void *native)
         on_timer(number, told, native);
     else
         on_fault(number, told, native);
+    /* What waits in it may end with an error of its own. */
+    errno = error;
     return self->base != (uint64_t)(uintptr_t)self->keys;
 }
 
