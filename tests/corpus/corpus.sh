@@ -255,6 +255,8 @@ long_rows_do_not_end_the_check() {
 
 # They end within seconds, whatever they do, and leave nothing behind.
 decoders_that_never_end_are_ended() {
+  # No other test's.
+  local i sleep="sleep 7777.$$"
   printf '90\n4889d8\n' > "$work/two.hex"
   refuses 1 "yes wrote more than the 2 lines that were wanted" \
     timeout 20 "$segue" corpus check --data "$data" --jobs 1 \
@@ -262,13 +264,19 @@ decoders_that_never_end_are_ended() {
   refuses 1 "zero wrote more than .* bytes" timeout 20 "$segue" corpus check --data "$data" --jobs 1 \
     --decoder 'zero=cat /dev/zero' "$work/two.hex"
   refuses 1 "sleeper wrote nothing for 2 seconds and did not end" timeout 20 "$segue" corpus check --data "$data" \
-    --patience 2 --decoder "sleeper=sleep 7777 | cat; true" "$work/two.hex"
+    --patience 2 --decoder "sleeper=$sleep | cat; true" "$work/two.hex"
   refuses 1 "late wrote nothing for 1 seconds" timeout 20 "$segue" corpus check --data "$data" --jobs 1 --patience 1 \
-    --decoder 'late=echo refused; echo refused; sleep 7777' "$work/two.hex"
+    --decoder "late=echo refused; echo refused; $sleep" "$work/two.hex"
   refuses 2 "--patience takes a number" check --patience 0 "$work/two.hex"
-  ! pgrep -f 'sleep 7777' > /dev/null || fail "a decoder was left behind"
+  # What is killed ends when it has its turn.
+  for ((i = 0; i < 300; i++)); do
+    pgrep -f "$sleep" > /dev/null || break
+    sleep 0.1
+  done
+  [ "$i" -lt 300 ] || fail "a decoder was left behind"
   # Slow ones may be slow, as long as they go on.
-  check --patience 2 --jobs 1 --decoder 'slow=while read -r hex; do sleep 0.7; echo skip; done' "$work/two.hex" \
+  printf '90\n4889d8\n8b4310\n0f0b\nc3\n' > "$work/five.hex"
+  check --patience 2 --jobs 1 --decoder 'slow=while read -r hex; do sleep 0.5; echo skip; done' "$work/five.hex" \
     > "$work/text" || fail "a slow decoder is ended: $(cat "$work/text")"
 }
 

@@ -16,8 +16,9 @@ print("ticked")
 class Late(Exception): pass
 def late(n, f): raise Late
 signal.signal(signal.SIGALRM, late)
-signal.setitimer(signal.ITIMER_REAL, 0.05)
-try: time.sleep(20)
+try:
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    time.sleep(20)
 except Late: print("late")
 r, w = os.pipe()
 signal.set_wakeup_fd(w) if os.set_blocking(w, False) is None else 0
@@ -27,7 +28,8 @@ print(select.select([r], [], [], 20)[0] == [r], os.read(r, 1))
 signal.signal(signal.SIGCHLD, lambda n, f: seen.append("child"))
 if os.fork() == 0: os._exit(0)
 os.wait(); print(seen[-1])
-t = threading.Thread(target=time.sleep, args=(0.2,)); t.start()
-signal.pthread_kill(t.ident, signal.SIGUSR1); t.join()
+end = threading.Event()
+t = threading.Thread(target=end.wait); t.start()
+signal.pthread_kill(t.ident, signal.SIGUSR1); end.set(); t.join()
 print(signal.siginterrupt(signal.SIGUSR1, False), len(seen) > 200)
 os.kill(os.getpid(), signal.SIGTERM)

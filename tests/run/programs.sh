@@ -34,6 +34,15 @@ plain() {
     sed -E 's/(line [0-9]+:) +[0-9]+ /\1 PID /; s/^\[([0-9]+)\] [0-9]+$/[\1] PID/' "$1"
 }
 
+# One that no one listens on, below those that the system gives to clients.
+port=$((20000 + $$ % 12000))
+next_port() {
+    port=$((20000 + (port - 19999) % 12000))
+    while (: <>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+        port=$((20000 + (port - 19999) % 12000))
+    done
+}
+
 compare() {
     local kind what=
     for kind in out err status; do
@@ -55,10 +64,10 @@ while IFS=$'\t' read -r name command input || [ -n "$name" ]; do
         continue
     fi
     printf '%b' "$input" >"$work/input"
-    port=$((20000 + ($$ + passed + failed) % 20000))
+    next_port
     run native env
     for ((round = 0; round < ${SEGUE_ROUNDS:-1}; round++)); do
-        port=$((port + 1))
+        next_port
         run segue "$segue" run ${SEGUE_RUN_OPTIONS-}
         if compare; then
             passed=$((passed + 1))

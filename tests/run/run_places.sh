@@ -250,7 +250,7 @@ else
     skip "valgrind" "it is not installed"
 fi
 if command -v gdb >/dev/null; then
-    sleep 60 &
+    sleep 600 &
     for option in --syscalls=trap --syscalls=rewrite:1; do
         check "gdb attaches to a process ($option)" "rip
 0" \

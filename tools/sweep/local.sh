@@ -68,7 +68,7 @@ MinJobAge=300
 NodeName=$name NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
 PartitionName=sweep Nodes=$name Default=YES MaxTime=60 State=UP OverSubscribe=NO
 CONF
-for ((i = 0; i < 50; i++)); do
+for ((i = 0; i < 300; i++)); do
     [ -S "$work/munge/socket" ] && break
     sleep 0.2
 done
@@ -76,7 +76,7 @@ slurmctld -D -f "$work/slurm.conf" > "$work/slurmctld.out" 2>&1 &
 pids+=($!)
 slurmd -D -f "$work/slurm.conf" -N "$name" > "$work/slurmd.out" 2>&1 &
 pids+=($!)
-for ((i = 0; i < 100; i++)); do
+for ((i = 0; i < 400; i++)); do
     sinfo -h -o %T 2> /dev/null | has idle && break
     sleep 0.3
 done
@@ -96,10 +96,11 @@ submit() {
 }
 array=0-3 mode=()
 job=$(submit rows --rows "$rows" --per-row "${STATES:-400}")
-for ((i = 0; i < 600; i++)); do
+# It takes a second.
+for ((i = 0; i < 2400; i++)); do
     [ -s "$work/rows/0.progress" ] && break
     [ ! -f "$work/rows/0.log" ] || break
-    sleep 0.2
+    sleep 0.05
 done
 check "the first task is at work" yes "$([ -s "$work/rows/0.progress" ] && [ ! -f "$work/rows/0.log" ] && echo yes)"
 scontrol requeue "${job}_0" 2> "$work/requeue.log"
