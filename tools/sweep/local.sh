@@ -95,8 +95,8 @@ submit() {
         "$SWEEP_FOLDER/task.sh" "${mode[@]}" "$build" "$out" "$@"
 }
 array=0-3 mode=()
-job=$(submit rows --rows "$rows" --per-row "${STATES:-400}")
-# It takes a second.
+job=$(submit rows --rows "$rows" --per-row "${STATES:-1600}")
+# It takes some seconds.
 for ((i = 0; i < 2400; i++)); do
     [ -s "$work/rows/0.progress" ] && break
     [ ! -f "$work/rows/0.log" ] || break
