@@ -32,6 +32,8 @@
 #define EXIT_NOT_WATCHED 1
 /* A watch takes so many addresses, in bytes. */
 #define ADDRESSES (UINT64_C(1) << 30)
+/* How often a thread is looked at that is about to end: two seconds together. */
+#define HELPER_LOOKS 20000u
 
 static char *joined(const char *folder, const char *name)
 {
@@ -203,9 +205,10 @@ static bool helper_is_there(const struct program *program)
     return access(path, F_OK) == 0;
 }
 
+/* The process may be stopped. */
 static void wait_for_helper(const struct program *program)
 {
-    while (helper_is_there(program))
+    for (unsigned i = 0; i < HELPER_LOOKS && helper_is_there(program); i++)
         pause_a_moment();
 }
 

@@ -134,7 +134,8 @@ static void pass_over_killed(struct watch_queue *queue, struct stuck *stuck)
         queue_pass(queue, number);
 }
 
-/* The records that are there; no more of them once one of them was the last that is wanted. */
+/* The records that are there, and not those that come meanwhile, which may have no end; no more of them once one of
+ * them was the last that is wanted. */
 static void report_queued(const struct options *options, struct program *program, struct report *report)
 {
     struct watch_queue *queue = &program->shared->queue;
@@ -142,7 +143,8 @@ static void report_queued(const struct options *options, struct program *program
     static struct queue_stack stack;
     struct segue_watch_record record;
     struct queue_block block;
-    while (queue_take_with(queue, &record, &block, stacks, &stack)) {
+    const uint64_t end = __atomic_load_n(&queue->puts, __ATOMIC_ACQUIRE);
+    while (queue->takes < end && queue_take_with(queue, &record, &block, stacks, &stack)) {
         bool goes_on = true;
         const bool is_reported =
             !queue->is_closed && report_access(report, &record, &block, stacks ? &stack : NULL, &goes_on);
@@ -163,20 +165,18 @@ static void let_others_ask(struct shared *shared)
         __atomic_compare_exchange_n(&shared->gate.asks, &asks, 0, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-/* The program has ended: what is behind a record that its thread has begun. */
+/* The program has ended: what is behind a record that its thread has begun. Children may go on. */
 static void report_rest(const struct options *options, struct program *program, struct report *report)
 {
     static const struct timespec moment = {.tv_nsec = 1000000};
     struct watch_queue *queue = &program->shared->queue;
+    const uint64_t end = __atomic_load_n(&queue->puts, __ATOMIC_ACQUIRE);
     struct stuck stuck = {.times = 0};
-    uint64_t number, writer;
-    for (bool waits = true; waits;) {
-        report_queued(options, program, report);
-        waits = !queue->is_closed && queue_is_begun(queue, &number, &writer) &&
-                (number != stuck.number || stuck.times <= LONGEST + 1);
+    report_queued(options, program, report);
+    while (queue->takes < end && (queue->takes != stuck.number || stuck.times <= LONGEST + 1)) {
         pass_over_killed(queue, &stuck);
-        if (waits)
-            nanosleep(&moment, NULL);
+        nanosleep(&moment, NULL);
+        report_queued(options, program, report);
     }
 }
 

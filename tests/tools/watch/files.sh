@@ -5,7 +5,8 @@ set -uo pipefail
 segue=$(realpath "$1")
 files=$(realpath "$2")
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+disk=
+trap 'umount "$work/apart" 2> /dev/null; [ -z "$disk" ] || losetup -d "$disk" 2> /dev/null; rm -rf "$work"' EXIT
 cd "$work" || exit 1
 
 if ! "$segue" doctor 2> err | has 'syscall_user_dispatch  *yes'; then
@@ -80,7 +81,9 @@ truncate -s 128M image
 if disk=$(losetup -f --show image 2> err); then
   watch_image 'a disk' "$disk"
   losetup -d "$disk"
+  disk=
 else
+  disk=
   echo "SKIP: map:PATH of a disk: $(tail -1 err)"
 fi
 if mkfs.btrfs -q image > err 2>&1 && mkdir apart && mount -o loop image apart 2> err; then
