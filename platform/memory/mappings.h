@@ -70,4 +70,8 @@ bool mappings_find_named(uint64_t address, struct mapping *mapping, char *name, 
 uint64_t mappings_file_of(int descriptor);
 uint64_t mappings_file_at(const char *path);
 
+/* The same as stat says it: to be compared with one another, where there is too little stack for more. */
+uint64_t mappings_stat_of(int descriptor);
+uint64_t mappings_stat_at(const char *path);
+
 #endif

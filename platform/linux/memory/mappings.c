@@ -281,6 +281,24 @@ bool mappings_find_named(uint64_t address, struct mapping *mapping, char *name, 
 
 /* ---- files ---- */
 
+uint64_t mappings_stat_of(int descriptor)
+{
+    struct stat64 status = {0};
+    if (system_call3(CALL_FSTAT, descriptor, (long)&status, 0) != 0)
+        return 0;
+    return file_of(status.st_ino, major(status.st_dev), minor(status.st_dev));
+}
+
+uint64_t mappings_stat_at(const char *path)
+{
+    long descriptor = system_call4(SYS_openat, AT_FDCWD, (long)path, O_PATH | O_CLOEXEC, 0);
+    if (descriptor < 0)
+        return 0;
+    uint64_t file = mappings_stat_of((int)descriptor);
+    system_call3(SYS_close, descriptor, 0, 0);
+    return file;
+}
+
 /* 0 if no page of it can be mapped. */
 static uint64_t file_in_list(int descriptor)
 {
@@ -297,11 +315,8 @@ static uint64_t file_in_list(int descriptor)
  * number (a disk): it is asked about a page. */
 uint64_t mappings_file_of(int descriptor)
 {
-    struct stat64 status = {0};
-    if (system_call3(CALL_FSTAT, descriptor, (long)&status, 0) != 0)
-        return 0;
     const uint64_t listed = file_in_list(descriptor);
-    return listed ? listed : file_of(status.st_ino, major(status.st_dev), minor(status.st_dev));
+    return listed ? listed : mappings_stat_of(descriptor);
 }
 
 /* Another device may do something when it is opened. */

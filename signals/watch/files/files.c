@@ -11,8 +11,10 @@ static size_t followed_count;
 
 void files_follow(struct watched_file *files, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         files[i].first = mappings_file_at(files[i].path);
+        files[i].first_stat = mappings_stat_at(files[i].path);
+    }
     /* A thread without the lock may look at what is followed no longer. */
     if (count)
         followed = files;
@@ -33,10 +35,12 @@ static bool is_at(const struct watched_file *file, uint64_t present)
 void files_each_of(int descriptor, void (*visit)(const struct watched_file *file, const char *why), const char *why)
 {
     const size_t count = __atomic_load_n(&followed_count, __ATOMIC_ACQUIRE);
-    const uint64_t present = mappings_file_of(descriptor);
-    for (size_t i = 0; i < count; i++)
-        if (is_at(&followed[i], present))
-            visit(&followed[i], why);
+    const uint64_t present = mappings_stat_of(descriptor);
+    for (size_t i = 0; i < count; i++) {
+        const struct watched_file *file = &followed[i];
+        if (present && (present == file->first_stat || present == mappings_stat_at(file->path)))
+            visit(file, why);
+    }
 }
 
 /* What of a range is in no range of the number. */

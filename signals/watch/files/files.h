@@ -34,8 +34,8 @@ struct watched_file {
     /* Of its watch. */
     uint32_t number;
     struct file_found *found;
-    /* That was at the path at first (mappings_file_at). */
-    uint64_t first;
+    /* That was at the path at first: as mappings have it, and as stat says it. */
+    uint64_t first, first_stat;
 };
 
 static inline uint64_t file_offset_of(const struct segue_watch_record *record)
