@@ -33,14 +33,12 @@
 #define STACK_BELOW (UINT64_C(128) << 10)
 /* The caller's frames, which change while the pages are copied, need at most this. */
 #define OWN_FRAMES (UINT64_C(16) << 10)
-/* The C library's record of a thread, from the base of FS on, at most. */
-#define RECORD_MOST UINT64_C(4096)
 /* How long a parent waits for its child's copies, in nanoseconds: it may have been stopped. */
 #define LONGEST UINT64_C(5000000000)
 
-/* As the C library says; memory of the program's may begin right behind a thread's stack, which ends with the record.
- */
-static uint64_t record_size = RECORD_MOST;
+/* Of the C library's record of a thread, from the base of FS on: enough, where the library does not say how large it
+ * is. Memory of the program's may begin right behind a thread's stack, which ends with the record. */
+static uint64_t record_size = 4096;
 
 static struct fork_lock lock = FORK_LOCK_INITIALIZER;
 /* The thread that has it. */
@@ -143,7 +141,7 @@ static void in_child(void)
 static void learn_record_size(void)
 {
     const uint32_t *size = platform_symbol_find("_thread_db_sizeof_pthread");
-    if (size && *size && *size < RECORD_MOST)
+    if (size && *size)
         record_size = *size;
 }
 
